@@ -1,0 +1,261 @@
+"""Blocks: the losses, penalties, sets and operators that problems are made of.
+
+A block is a frozen dataclass. ``@block`` adds what compiled kernels need: a namedtuple class
+``Spec`` with the block's numbers and arrays, and the methods Numba compiles for it the first time
+a kernel asks. Importing or defining a block does not import Numba.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import namedtuple
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
+
+import numpy as np
+
+# Methods that kernels call on a block; a class body offers those that mean something for it.
+SCALAR_METHODS = (
+    "value_1d",  # (x, j): penalty of coordinate j at x, or loss of sample j at prediction x
+    "prox_1d",  # (x, step, j): argmin_z (z - x)^2 / 2 + step * value_1d(z, j)
+    "subdiff_distance_1d",  # (x, grad, j): dist(-grad, subdifferential of value_1d at x)
+    "gradient_1d",  # (z, i): derivative of the loss of sample i
+    "hessian_1d",  # (z, i): its second derivative
+    "conjugate_1d",  # (u, i): convex conjugate
+    "conjugate_bound_1d",  # (j): largest |u| at which the conjugate is finite
+)
+VECTOR_METHODS = (
+    "value_of",  # (x): value at a vector
+    "prox_into",  # (v, step, out): prox without allocation
+    "subdiff_distance_of",  # (x, grad): max over blocks of dist(-grad, subdifferential)
+    "conjugate_of",  # (u)
+)
+# User-facing vector forms; a user's class may write these instead, and they are compiled as well.
+PUBLIC_METHODS = ("value", "prox", "subdiff_distance", "conjugate", "project")
+COMPILED_METHODS = SCALAR_METHODS + VECTOR_METHODS + PUBLIC_METHODS
+
+# Fields that stay out of the Spec: the front of a block folds them into its data.
+_HOST_FIELDS = ("weights", "sample_weight", "offset")
+
+Class = TypeVar("Class", bound=type)
+
+
+class Block:
+    """Base of all blocks: predicates, lowering to compiled form, equality by contents."""
+
+    convex: ClassVar[bool] = False
+    smooth: ClassVar[bool] = False
+    strongly_convex: ClassVar[bool] = False
+    cone: ClassVar[bool] = False
+    affine: ClassVar[bool] = False
+    separable: ClassVar[bool] = False
+
+    Spec: ClassVar[Any]
+
+    def spec(self, dtype: Any = np.float64) -> Any:
+        """Lower to the namedtuple that kernels take: floats and float arrays in `dtype`."""
+        plain = self.Spec(*(lower(getattr(self, name), dtype) for name in self.Spec._fields))
+        weights = getattr(self, "weights", None)
+        if weights is None or "weights" in self.Spec._fields:
+            return plain
+        from numopt.calculus import Weighted
+
+        return Weighted.Spec(plain, lower(weights, dtype))
+
+    @classmethod
+    def offers(cls, method: str) -> bool:
+        """Whether kernels can call `method` on this block."""
+        return method in cls.Spec.compiled_methods
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(
+            _same(getattr(self, f.name), getattr(other, f.name))
+            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+        )
+
+    def __hash__(self) -> int:
+        scalars = (getattr(self, f.name) for f in dataclasses.fields(self))  # type: ignore[arg-type]
+        return hash((type(self), *(s for s in scalars if isinstance(s, (float, int, str)))))
+
+
+@overload
+def block(cls: Class) -> Class: ...
+@overload
+def block(
+    *, base: type[Block] | None = None, convex: bool | None = None
+) -> Callable[[Class], Class]: ...
+@dataclass_transform(frozen_default=True, eq_default=False)
+def block(
+    cls: Any = None, *, base: type[Block] | None = None, convex: bool | None = None
+) -> Any:
+    """Make a class a block: a frozen dataclass whose methods run inside compiled kernels.
+
+    A penalty needs ``value_1d(self, x, j)`` and ``prox_1d(self, x, step, j)``; give it
+    ``subdiff_distance_1d(self, x, grad, j)`` and its results carry a KKT certificate instead of a
+    fixed-point residual. A loss needs ``value_1d(self, z, i)`` and ``gradient_1d(self, z, i)``.
+    Whole-vector forms ``value(self, x)`` and ``prox(self, v, step)`` serve functions that do not
+    separate. Bodies are plain Python that Numba can compile; ``self`` gives the fields, and
+    helpers they call are functions decorated with ``numba.njit``.
+
+    Parameters
+    ----------
+    cls : type
+        Class with annotated fields: numbers and arrays.
+    base : type, optional
+        Family whose public methods the class gets, found from its methods if not given.
+    convex : bool, optional
+        Same as a class attribute ``convex = True``; unsaid means not known to be convex.
+
+    Examples
+    --------
+    >>> import numopt
+    >>> @numopt.block(convex=True)
+    ... class HalfSquare:
+    ...     alpha: float
+    ...     def value_1d(self, x, j):
+    ...         return self.alpha * x * x / 2
+    ...     def prox_1d(self, x, step, j):
+    ...         return x / (1 + step * self.alpha)
+    >>> HalfSquare(1.0).value([3.0, 1.0])
+    5.0
+    """
+    if cls is None:
+        return lambda cls: block(cls, base=base, convex=convex)
+    _wrap_validation(cls)
+    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    own = {name: vars(cls)[name] for name in COMPILED_METHODS if callable(vars(cls).get(name))}
+    for parent in cls.__mro__[1:]:
+        for name, method in getattr(vars(parent).get("Spec"), "compiled_methods", {}).items():
+            own.setdefault(name, method)
+    if convex is not None:
+        cls.convex = convex
+    _graft(cls, base or _family(own))
+    cls.Spec = _spec_class(cls, own)
+    if "separable" not in vars(cls):
+        cls.separable = "value_1d" in own or "prox_1d" in own
+    return cls
+
+
+def lower(value: Any, dtype: Any) -> Any:
+    """One field of a block in compiled form."""
+    if isinstance(value, Block):
+        return value.spec(dtype)
+    if isinstance(value, tuple):
+        return tuple(lower(member, dtype) for member in value)
+    if isinstance(value, float):
+        return np.dtype(dtype).type(value)
+    if isinstance(value, np.ndarray):
+        kind = dtype if value.dtype.kind == "f" else value.dtype
+        # Kernels are compiled for aligned, writeable, contiguous arrays: one compilation, not six.
+        array = np.require(value, kind, ["C", "A"])
+        return array if array.flags.writeable else array.copy()
+    return value
+
+
+def _spec_class(cls: Any, methods: dict[str, Callable[..., Any]]) -> Any:
+    names = [f.name for f in dataclasses.fields(cls) if f.name not in _HOST_FIELDS]
+    if cls.__dict__.get("keeps_weights"):
+        names = [f.name for f in dataclasses.fields(cls)]
+    # Numba cannot unbox an empty namedtuple: a block without fields gets one.
+    spec = namedtuple("Spec", names or ["empty"])  # type: ignore[misc]
+    spec.__module__ = cls.__module__
+    spec.__qualname__ = f"{cls.__qualname__}.Spec"
+    # Numba names machine code after the argument types: two classes of one name would be one.
+    spec.__name__ = _unique_name(cls, methods)
+    spec.__doc__ = f"Compiled form of {cls.__name__}."
+    spec.compiled_methods = methods  # type: ignore[attr-defined]
+    spec.compiled = {}  # type: ignore[attr-defined]
+    for name, method in methods.items():  # so that kernels also run as plain Python
+        setattr(spec, name, method)
+    if not names:
+        cls.spec = lambda self, dtype=np.float64: spec(np.dtype(dtype).type(0))
+    return spec
+
+
+_names: dict[str, int] = {}
+
+
+def _unique_name(cls: Any, methods: dict[str, Any]) -> str:
+    """Class name with a digest of its methods, the same in every process."""
+    parts: list[Any] = [cls.__module__, cls.__qualname__]
+    for name in sorted(methods):
+        code = methods[name].__code__
+        cells = [repr(cell.cell_contents) for cell in methods[name].__closure__ or ()]
+        parts += [name, code.co_code, repr(code.co_consts), code.co_names, cells]
+    mark = hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
+    unique = f"{cls.__name__}_{mark}"
+    _names[unique] = _names.get(unique, 0) + 1  # defined again in this process, as in a notebook
+    return unique if _names[unique] == 1 else f"{unique}_{_names[unique]}"
+
+
+def _family(methods: dict[str, Any]) -> type[Block]:
+    from numopt.losses._base import Loss
+    from numopt.penalties._base import Penalty
+
+    return Loss if "gradient_1d" in methods else Penalty
+
+
+def _graft(cls: Any, family: type[Block]) -> None:
+    """Give a class that does not inherit from its family the family's methods it lacks."""
+    if issubclass(cls, family):
+        return
+    for parent in reversed(family.__mro__[:-1]):
+        for name, member in vars(parent).items():
+            if name not in ("__dict__", "__weakref__", "__doc__", "__module__", "__init__"):
+                inherited = getattr(cls, name, None)
+                if inherited is None or inherited is getattr(object, name, None):
+                    setattr(cls, name, member)
+    cls.__numopt_family__ = family
+
+
+def _wrap_validation(cls: Any) -> None:
+    """Coerce fields before the class' own ``__post_init__`` looks at them."""
+    check = cls.__dict__.get("__post_init__") or getattr(cls, "__post_init__", None)
+
+    def __post_init__(self: Any) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            coerced = _coerce(value, field, cls.__name__)
+            if coerced is not value:
+                object.__setattr__(self, field.name, coerced)
+        if check is not None:
+            check(self)
+
+    cls.__post_init__ = __post_init__
+
+
+def _coerce(value: Any, field: dataclasses.Field[Any], owner: str) -> Any:
+    """Numbers to float (an int would be another compiled type), lists to arrays; NaN refused."""
+    annotation = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+    if isinstance(value, (bool, np.bool_, str, Block)) or value is None:
+        if annotation == "float":
+            raise TypeError(f"{owner}: {field.name} must be a number, got {value!r}")
+        return value
+    if isinstance(value, (float, int, np.floating, np.integer)):
+        if annotation == "int":
+            return int(value)
+        if np.isnan(value):
+            raise ValueError(f"{owner}: {field.name} is NaN; give a number")
+        return float(value)
+    if hasattr(value, "__array__") or isinstance(value, list):
+        array = np.asarray(value)
+        if annotation == "float":
+            if array.ndim == 0:
+                return _coerce(array.item(), field, owner)
+            raise TypeError(f"{owner}: {field.name} must be a number, got an array {array.shape}")
+        if array.dtype.kind in "OcUSmM":
+            raise TypeError(f"{owner}: {field.name} must hold real numbers, got {array.dtype}")
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            where = tuple(int(i) for i in np.argwhere(np.isnan(array))[0])
+            raise ValueError(f"{owner}: {field.name} is NaN at index {where}; drop or fill it")
+        return array
+    return value
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    return bool(a == b)

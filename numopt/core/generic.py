@@ -1,0 +1,373 @@
+"""Generic functions that kernels call on blocks and matrices.
+
+Each is a Python stub with a Numba overload. Inside a kernel ``prox_1d(penalty, x, step, j)``
+resolves, by the namedtuple class of `penalty`, to that block's own method, compiled for it;
+called from Python the stub (``core/stubs.py``) does the same by attribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from numopt.core.jit import inner, kernel
+from numopt.core.stubs import (
+    at,
+    conjugate_1d,
+    conjugate_bound_1d,
+    fixed_point_residual,
+    gradient_1d,
+    hessian_1d,
+    prox_1d,
+    prox_into,
+    stationarity,
+    subdiff_distance_1d,
+    value_1d,
+    value_of,
+)
+
+
+def _spec_of(kind: Any) -> Any:
+    """The block Spec behind a Numba type, or None."""
+    cls = getattr(kind, "instance_class", None)
+    return cls if hasattr(cls, "compiled_methods") else None
+
+
+def compiled(spec: Any, name: str) -> Any:
+    """The block method `name`, jitted on first use; None where the block does not offer it."""
+    if name not in spec.compiled_methods:
+        return None
+    if name not in spec.compiled:
+        spec.compiled[name] = inner(spec.compiled_methods[name])
+    return spec.compiled[name]
+
+
+def generic(stub: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Attach an overload to a stub, where the cache's digest can find it too."""
+
+    def attach(implementation: Callable[..., Any]) -> Callable[..., Any]:
+        stub.overload = implementation  # type: ignore[attr-defined]
+        overload(stub, strict=False)(implementation)
+        return implementation
+
+    return attach
+
+
+# ---- scalar forms --------------------------------------------------------------------------------
+
+
+@generic(value_1d)
+def _value_1d(block, x, j):
+    method = _spec_of(block) and compiled(_spec_of(block), "value_1d")
+    return method and (lambda block, x, j: method(block, x, j))
+
+
+@generic(prox_1d)
+def _prox_1d(block, x, step, j):
+    method = _spec_of(block) and compiled(_spec_of(block), "prox_1d")
+    return method and (lambda block, x, step, j: method(block, x, step, j))
+
+
+@generic(subdiff_distance_1d)
+def _subdiff_distance_1d(block, x, grad, j):
+    method = _spec_of(block) and compiled(_spec_of(block), "subdiff_distance_1d")
+    return method and (lambda block, x, grad, j: method(block, x, grad, j))
+
+
+@generic(gradient_1d)
+def _gradient_1d(loss, z, i):
+    method = _spec_of(loss) and compiled(_spec_of(loss), "gradient_1d")
+    return method and (lambda loss, z, i: method(loss, z, i))
+
+
+@generic(hessian_1d)
+def _hessian_1d(loss, z, i):
+    method = _spec_of(loss) and compiled(_spec_of(loss), "hessian_1d")
+    return method and (lambda loss, z, i: method(loss, z, i))
+
+
+@generic(conjugate_1d)
+def _conjugate_1d(block, u, i):
+    method = _spec_of(block) and compiled(_spec_of(block), "conjugate_1d")
+    return method and (lambda block, u, i: method(block, u, i))
+
+
+@generic(conjugate_bound_1d)
+def _conjugate_bound_1d(penalty, j):
+    method = _spec_of(penalty) and compiled(_spec_of(penalty), "conjugate_bound_1d")
+    return method and (lambda penalty, j: method(penalty, j)) or (lambda penalty, j: 0.0)
+
+
+@generic(at)
+def _at(value, j):
+    if isinstance(value, types.Array):
+        return lambda value, j: value[j]
+    return lambda value, j: value
+
+
+# ---- vector forms --------------------------------------------------------------------------------
+
+
+@generic(value_of)
+def _value_of(block, x):
+    spec = _spec_of(block)
+    if spec is None:
+        return None
+    if (whole := compiled(spec, "value_of")) is not None:
+        return lambda block, x: whole(block, x)
+    if "value_1d" in spec.compiled_methods:
+
+        def separable(block, x):
+            total = 0.0
+            for j in range(x.size):
+                total += value_1d(block, x[j], j)
+            return total
+
+        return separable
+    own = compiled(spec, "value")
+    return own and (lambda block, x: own(block, x))
+
+
+@generic(prox_into)
+def _prox_into(block, v, step, out):
+    spec = _spec_of(block)
+    if spec is None:
+        return None
+    if (whole := compiled(spec, "prox_into")) is not None:
+        return lambda block, v, step, out: whole(block, v, step, out)
+    if "prox_1d" in spec.compiled_methods:
+
+        def separable(block, v, step, out):
+            for j in range(v.size):
+                out[j] = prox_1d(block, v[j], step, j)
+
+        return separable
+    if (prox := compiled(spec, "prox")) is not None:
+
+        def allocating(block, v, step, out):
+            out[:] = prox(block, v, step)
+
+        return allocating
+    if (project := compiled(spec, "project")) is not None:
+
+        def projecting(block, v, step, out):
+            out[:] = project(block, v)
+
+        return projecting
+    return None
+
+
+@generic(fixed_point_residual)
+def _fixed_point_residual(block, x, grad, step, scratch):
+    return fixed_point_residual
+
+
+@generic(stationarity)
+def _stationarity(block, x, grad, step, scratch):
+    spec = _spec_of(block)
+    if spec is None:
+        return None
+    if (whole := compiled(spec, "subdiff_distance_of")) is not None:
+        return lambda block, x, grad, step, scratch: whole(block, x, grad)
+    if "subdiff_distance_1d" in spec.compiled_methods:
+
+        def separable(block, x, grad, step, scratch):
+            worst = 0.0
+            for j in range(x.size):
+                distance = subdiff_distance_1d(block, x[j], grad[j], j)
+                if not distance <= worst:  # keeps NaN
+                    worst = distance
+            return worst
+
+        return separable
+    return lambda block, x, grad, step, scratch: fixed_point_residual(
+        block, x, grad, step, scratch
+    )
+
+
+# ---- matrices ------------------------------------------------------------------------------------
+
+
+class CSC(NamedTuple):
+    """A sparse matrix by columns, as kernels see it."""
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    n_rows: int
+
+
+@inner(reduction=True)
+def _dense_dot(column, r):
+    total = column[0] * r[0] * 0 if column.size else r.dtype.type(0)
+    for i in range(column.size):
+        total += column[i] * r[i]
+    return total
+
+
+@inner(reduction=True)
+def _sparse_dot(data, indices, start, stop, r):
+    total = r.dtype.type(0)
+    for k in range(start, stop):
+        total += data[k] * r[indices[k]]
+    return total
+
+
+def col_dot(X, j, r):
+    """x_j' r."""
+    if isinstance(X, CSC):
+        return _sparse_dot(X.data, X.indices, X.indptr[j], X.indptr[j + 1], r)
+    return _dense_dot(X[:, j], r)
+
+
+@generic(col_dot)
+def _col_dot(X, j, r):
+    if isinstance(X, types.Array):
+        return lambda X, j, r: _dense_dot(X[:, j], r)
+    return lambda X, j, r: _sparse_dot(X.data, X.indices, X.indptr[j], X.indptr[j + 1], r)
+
+
+def col_axpy(X, j, a, r):
+    """r += a x_j."""
+    if isinstance(X, CSC):
+        for k in range(X.indptr[j], X.indptr[j + 1]):
+            r[X.indices[k]] += a * X.data[k]
+    else:
+        r += a * X[:, j]
+
+
+@generic(col_axpy)
+def _col_axpy(X, j, a, r):
+    if isinstance(X, types.Array):
+
+        def dense(X, j, a, r):
+            for i in range(r.size):
+                r[i] += a * X[i, j]
+
+        return dense
+
+    def sparse(X, j, a, r):
+        for k in range(X.indptr[j], X.indptr[j + 1]):
+            r[X.indices[k]] += a * X.data[k]
+
+    return sparse
+
+
+def n_columns(X):
+    """Number of columns of a dense or sparse matrix."""
+    return X.indptr.size - 1 if isinstance(X, CSC) else X.shape[1]
+
+
+@generic(n_columns)
+def _n_columns(X):
+    if isinstance(X, types.Array):
+        return lambda X: X.shape[1]
+    return lambda X: X.indptr.size - 1
+
+
+@inner
+def predict(X, w, out):
+    """out = X w, reading only the columns where w is not 0."""
+    out[:] = 0
+    for j in range(n_columns(X)):
+        if w[j] != 0:
+            col_axpy(X, j, w[j], out)
+
+
+@inner
+def correlate(X, r, out):
+    """out = X' r."""
+    for j in range(n_columns(X)):
+        out[j] = col_dot(X, j, r)
+
+
+# ---- losses over all samples: f(z) = sum_i scale_i loss_i(z_i) -------------------------------------
+
+
+@kernel
+def loss_value(loss, scale, z):
+    """f(z)."""
+    total = 0.0
+    for i in range(z.size):
+        total += scale[i] * value_1d(loss, z[i], i)
+    return total
+
+
+@kernel
+def loss_gradient(loss, scale, z, out):
+    """Write the gradient of f at z into out and return f(z)."""
+    total = 0.0
+    for i in range(z.size):
+        total += scale[i] * value_1d(loss, z[i], i)
+        out[i] = scale[i] * gradient_1d(loss, z[i], i)
+    return total
+
+
+@kernel
+def loss_hessian(loss, scale, z):
+    """Diagonal of the Hessian of f at z."""
+    out = np.empty_like(z)
+    for i in range(z.size):
+        out[i] = scale[i] * hessian_1d(loss, z[i], i)
+    return out
+
+
+@kernel
+def loss_conjugate(loss, scale, u):
+    """f*(u) for f(z) = sum_i scale_i loss_i(z_i); samples of weight 0 need u_i = 0."""
+    total = 0.0
+    for i in range(u.size):
+        if scale[i] > 0:
+            total += scale[i] * conjugate_1d(loss, u[i] / scale[i], i)
+        elif u[i] != 0:
+            return np.inf
+    return total
+
+
+# ---- the public methods of penalties, over generic scalar forms ------------------------------------
+
+
+@kernel
+def penalty_value(penalty, x):
+    """Value of a penalty at x."""
+    return value_of(penalty, x)
+
+
+@kernel
+def penalty_prox(penalty, v, step):
+    """Prox of a penalty at v, in a new array."""
+    out = np.empty_like(v)
+    prox_into(penalty, v, step, out)
+    return out
+
+
+@kernel
+def penalty_distances(penalty, x, grad):
+    """Per coordinate, the distance of -grad to the subdifferential at x."""
+    out = np.empty_like(x)
+    for j in range(x.size):
+        out[j] = subdiff_distance_1d(penalty, x[j], grad[j], j)
+    return out
+
+
+@kernel
+def penalty_conjugate(penalty, u):
+    """Conjugate of a separable penalty at u."""
+    total = 0.0
+    for j in range(u.size):
+        total += conjugate_1d(penalty, u[j], j)
+    return total
+
+
+@kernel
+def penalty_dual_scale(penalty, u):
+    """Largest s <= 1 such that the conjugate is finite at s u, for separable penalties."""
+    s = 1.0
+    for j in range(u.size):
+        if not np.isfinite(conjugate_1d(penalty, u[j], j)):
+            s = min(s, conjugate_bound_1d(penalty, j) / abs(u[j]))
+    return s

@@ -1,0 +1,92 @@
+"""What all losses share: the weighted mean over samples, offsets, public vector forms."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from numopt.core.block import Block
+from numopt.core.validate import as_vector, require_length
+
+
+class Loss(Block):
+    r"""Function of a prediction, :math:`f(z) = \sum_i s_i \ell(z_i + o_i; y_i) / \sum_i s_i`.
+
+    Subclasses are blocks with a field `y` and the scalar forms ``value_1d``, ``gradient_1d``,
+    ``hessian_1d`` and, where known, ``conjugate_1d`` of one sample; weights :math:`s`
+    (`sample_weight`) and offsets :math:`o` are applied here.
+    """
+
+    separable: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
+    #: Upper bound of the second derivative of one sample's loss; None where there is none.
+    smoothness: ClassVar[float | None] = None
+
+    y: np.ndarray
+
+    def __post_init__(self) -> None:
+        _set(self, "y", as_vector(self.y, "y"))
+        weight = getattr(self, "sample_weight", None)
+        if weight is not None:
+            weight = require_length(as_vector(weight, "sample_weight"), self.y.size, "sample_weight")
+            if (weight < 0).any():
+                i = int(np.argmax(weight < 0))
+                raise ValueError(
+                    f"sample_weight[{i}] = {weight[i]:g} is negative; weights count samples"
+                )
+            if not weight.sum() > 0:
+                raise ValueError("sample_weight sums to 0; give at least one sample weight")
+            _set(self, "sample_weight", weight)
+        offset = getattr(self, "offset", None)
+        if offset is not None:
+            _set(self, "offset", require_length(as_vector(offset, "offset"), self.y.size, "offset"))
+
+    def scale(self, dtype: Any = np.float64) -> np.ndarray:
+        """Weight of each sample in the mean: sample_weight / sum(sample_weight)."""
+        weight = getattr(self, "sample_weight", None)
+        if weight is None:
+            return np.full(self.y.size, 1.0 / max(self.y.size, 1), dtype)
+        return np.asarray(weight / weight.sum(), dtype)
+
+    def shift(self, dtype: Any = np.float64) -> np.ndarray:
+        """The offsets, zeros if none were given."""
+        offset = getattr(self, "offset", None)
+        return np.zeros(self.y.size, dtype) if offset is None else np.asarray(offset, dtype)
+
+    def value(self, z: Any) -> np.float64:
+        """f(z)."""
+        from numopt.core.generic import loss_value
+
+        return loss_value(*self._at(z))
+
+    def gradient(self, z: Any) -> np.ndarray:
+        """Gradient of f at z."""
+        from numopt.core.generic import loss_gradient
+
+        spec, scale, shifted = self._at(z)
+        out = np.empty_like(shifted)
+        loss_gradient(spec, scale, shifted, out)
+        return out
+
+    def hessian_diag(self, z: Any) -> np.ndarray:
+        """Diagonal of the Hessian of f at z."""
+        from numopt.core.generic import loss_hessian
+
+        return loss_hessian(*self._at(z))
+
+    def conjugate(self, u: Any) -> float:
+        """Convex conjugate f*(u)."""
+        from numopt.core.generic import loss_conjugate
+
+        u = require_length(as_vector(u, "u"), self.y.size, "u")
+        value = loss_conjugate(self.spec(u.dtype), self.scale(u.dtype), u)
+        return value - u @ self.shift(u.dtype)
+
+    def _at(self, z: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+        z = require_length(as_vector(z, "z"), self.y.size, "z")
+        return self.spec(z.dtype), self.scale(z.dtype), z + self.shift(z.dtype)
+
+
+def _set(block: Any, name: str, value: Any) -> None:
+    object.__setattr__(block, name, value)

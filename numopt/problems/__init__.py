@@ -1,0 +1,23 @@
+"""Problem classes: data and blocks, with objective and certificate, no algorithm."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_WHERE = {
+    "Composite": "composite",
+    "LinearSystem": "linear_system",
+    "Problem": "_base",
+    "Smooth": "smooth",
+}
+
+__all__ = ["Composite", "LinearSystem", "Problem", "Smooth"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'numopt.problems' has no attribute {name!r}")

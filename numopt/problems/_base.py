@@ -1,0 +1,86 @@
+"""What all problem classes share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+
+from numopt.core.result import Certificate
+
+T = TypeVar("T")
+
+
+class Problem:
+    """Data and blocks of one problem; no algorithm.
+
+    Subclasses are frozen dataclasses with ``objective(x)`` and ``certificate(x)``, both straight
+    from the formulas in float64 and independent of every solver.
+    """
+
+    #: Name of the solver that ``solve(problem)`` picks.
+    default_solver: ClassVar[str]
+    #: Fields of a result, besides x, that the certificate needs.
+    certificate_parts: ClassVar[tuple[str, ...]] = ()
+
+    _memo: dict[str, tuple[tuple[Any, ...], Any]]
+
+    def objective(self, x: Any) -> float:
+        """Objective at x."""
+        raise TypeError(f"{type(self).__name__} has no objective")
+
+    def certificate(self, x: Any) -> Certificate:
+        """Residuals at x, recomputed from the data."""
+        raise TypeError(f"{type(self).__name__} has no certificate")
+
+    @property
+    def dtype(self) -> Any:
+        """Working precision."""
+        return np.dtype(np.float64)
+
+    @property
+    def default_tol(self) -> float:
+        """1e-8, or 1e-5 in float32."""
+        return 1e-8 if self.dtype == np.float64 else 1e-5
+
+    def replace(self, **changes: Any) -> Self:
+        """A related problem; what was computed from unchanged data is kept."""
+        fields = {f.name for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        if unknown := set(changes) - fields:
+            raise TypeError(
+                f"{type(self).__name__} has no field {sorted(unknown)[0]!r}; "
+                f"it has {', '.join(sorted(fields))}"
+            )
+        related = dataclasses.replace(self, **changes)  # type: ignore[type-var]
+        related.memo.update(self.memo)
+        return related
+
+    @property
+    def memo(self) -> dict[str, tuple[tuple[Any, ...], Any]]:
+        """Name -> (the data it was computed from, the value)."""
+        if "_memo" not in self.__dict__:
+            object.__setattr__(self, "_memo", {})
+        return self._memo
+
+    def cached(self, name: str, data: tuple[Any, ...], build: Callable[[], T]) -> T:
+        """`build()`, or its last value if it was made from these very objects."""
+        known = self.memo.get(name)
+        if known is not None and len(known[0]) == len(data):
+            if all(a is b for a, b in zip(known[0], data, strict=True)):
+                return known[1]
+        value = build()
+        self.memo[name] = (data, value)
+        return value
+
+    def parts_of(self, result: Any) -> dict[str, Any]:
+        """What `certificate` takes besides x, from a result."""
+        return {name: result[name] for name in self.certificate_parts if name in result}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_memo"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for key, value in state.items():
+            object.__setattr__(self, key, value)

@@ -1,0 +1,277 @@
+"""Loss of a linear prediction plus a penalty: the linear models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from numopt.core.result import Certificate, Entry
+from numopt.core.validate import as_matrix, as_vector, require_length
+from numopt.problems._base import Problem
+
+
+class CompositeData(NamedTuple):
+    """A `Composite` as kernels see it, all in one working precision."""
+
+    X: Any  # n x p, F-ordered array or CSC
+    loss: Any  # Spec of the loss
+    scale: np.ndarray  # n, weight of each sample in the mean
+    offset: np.ndarray  # n, known part of the prediction
+    penalty: Any  # Spec of the penalty
+    intercept: bool  # whether a free constant is added to the prediction
+
+
+@dataclass(frozen=True, eq=False)
+class Composite(Problem):
+    r"""Penalised linear model, :math:`\min_{x, b} f(A x + b) + \phi(x)`.
+
+    The certificate holds
+
+    - ``kkt`` (gate): :math:`\max_j \mathrm{dist}(-g_j, \partial \phi_j(x_j)) / \alpha_{\max}` with
+      :math:`g = A^T \nabla f`, for penalties with a subdifferential distance; the intercept's
+      :math:`|\sum_i \nabla_i f|` counts as one more coordinate. :math:`\alpha_{\max}` is the
+      least strength at which x = 0 is optimal, at most :math:`\|g(0)\|_\infty`;
+    - ``fixed_point`` (gate): :math:`\|x - \mathrm{prox}_{s \phi}(x - s g)\|_2 / (s \alpha_{\max})`,
+      s = 1/L, for penalties without one;
+    - ``gap``: duality gap over the objective at 0, where both conjugates are known.
+
+    Parameters
+    ----------
+    loss : block
+        Loss of the prediction, from `numopt.losses` or made with `numopt.block`.
+    A : array or scipy.sparse matrix of shape (n, p)
+        Data in float64 or float32; kept as it is. Dense solvers work on a Fortran-ordered copy
+        unless A is Fortran-ordered already, sparse ones on the CSC form.
+    penalty : block
+        Penalty or set for x.
+    fit_intercept : bool, default False
+        Add an unpenalised constant b.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numopt.losses import LeastSquares
+    >>> from numopt.penalties import L1
+    >>> from numopt.problems import Composite
+    >>> problem = Composite(LeastSquares([1.0, 2.0]), np.eye(2), L1(0.5))
+    >>> problem.objective([0.0, 1.0])
+    1.0
+    >>> float(problem.certificate([0.0, 1.0])["kkt"])
+    0.0
+    """
+
+    default_solver: ClassVar[str] = "prox-grad"
+    certificate_parts: ClassVar[tuple[str, ...]] = ("intercept",)
+
+    loss: Any
+    A: Any
+    penalty: Any
+    fit_intercept: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "A", as_matrix(self.A, "A"))
+        for name, method in (("loss", "gradient_1d"), ("penalty", "")):
+            block = getattr(self, name)
+            if not hasattr(block, "Spec"):
+                raise TypeError(
+                    f"{name} must be a block, got {type(block).__name__}; take one from "
+                    f"numopt.{'losses' if name == 'loss' else 'penalties'} or make one with "
+                    "numopt.block"
+                )
+            if method and not block.offers(method):
+                raise TypeError(f"loss must be a loss, got {type(block).__name__}")
+        n, p = self.A.shape
+        if n == 0:
+            raise ValueError("A has no rows; give at least one sample")
+        if self.loss.y.shape[0] != n:
+            raise ValueError(f"A has {n} rows but y has {self.loss.y.shape[0]} entries")
+        if self.penalty.size not in (None, p):
+            raise ValueError(
+                f"A has {p} columns but the penalty {type(self.penalty).__name__} was made for "
+                f"{self.penalty.size} coordinates"
+            )
+
+    @property
+    def dtype(self) -> Any:
+        """Working precision, that of A."""
+        return self.A.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients."""
+        return int(self.A.shape[1])
+
+    @property
+    def nnz(self) -> int:
+        """Stored entries of A."""
+        return int(self.A.nnz if sp.issparse(self.A) else self.A.size)
+
+    @property
+    def convex(self) -> bool:
+        """Whether loss and penalty are."""
+        return bool(self.loss.convex and self.penalty.convex)
+
+    def predict(self, x: Any, intercept: float = 0.0) -> np.ndarray:
+        """A x + b in float64, offsets not included."""
+        x = require_length(as_vector(x, "x", np.float64), self.size, "x")
+        return _times(self.A, x) + intercept
+
+    def objective(self, x: Any, intercept: float = 0.0) -> float:
+        """f(A x + b) + penalty(x)."""
+        z = self.predict(x, intercept)
+        return float(self.loss.value(z)) + self.penalty.value(np.asarray(x, np.float64))
+
+    def certificate(self, x: Any, intercept: float = 0.0) -> Certificate:
+        """Stationarity, and for convex problems the duality gap, at (x, b)."""
+        x = require_length(as_vector(x, "x", np.float64), self.size, "x")
+        z = self.predict(x, intercept)
+        r = self.loss.gradient(z)
+        g = _times(self.A.T, r)
+        fun = float(self.loss.value(z)) + self.penalty.value(x)
+        scale, fun_at_0 = self.scales()
+        free = abs(float(r.sum())) / scale if self.fit_intercept else 0.0
+        entries = {}
+        if self.penalty.offers("subdiff_distance_1d") or self.penalty.offers("subdiff_distance_of"):
+            kkt = max(self.penalty.subdiff_distance(x, g) / scale, free)
+            entries["kkt"] = Entry(kkt, "max_j dist(-g_j, d phi_j(x)) / alpha_max")
+        else:
+            step = 1.0 / self.lipschitz()
+            moved = x - self.penalty.prox(x - step * g, step)
+            residual = max(float(np.linalg.norm(moved)) / (step * scale), free)
+            entries["fixed_point"] = Entry(residual, "|x - prox(x - s g)| / (s alpha_max), s = 1/L")
+        if self.convex:
+            gap = self.gap(fun, r, g)
+            if np.isfinite(gap):
+                entries["gap"] = Entry(gap / fun_at_0, "(primal - dual) / objective(0)", gate=False)
+        return Certificate("global" if self.convex else "stationary", entries, fun)
+
+    def gap(self, fun: float, r: np.ndarray, g: np.ndarray) -> float:
+        """Primal minus dual at the dual point nearest to r; inf where no conjugate is known."""
+        if not (self.loss.offers("conjugate_1d") and self.penalty.has_conjugate):
+            return float(np.inf)
+        if self.fit_intercept:
+            # The dual point must sum to 0: shrink its heavier side, which keeps it feasible.
+            up, down = r[r > 0].sum(), -r[r < 0].sum()
+            if up <= 0 or down <= 0:
+                return float(np.inf)
+            r = np.where(r > 0, r * min(1.0, down / up), r * min(1.0, up / down))
+            g = _times(self.A.T, r)
+        s = self.penalty.dual_scale(-g)
+        return float(fun + self.loss.conjugate(s * r) + self.penalty.conjugate(-s * g))
+
+    def scales(self) -> tuple[float, float]:
+        """alpha_max for relative residuals and the objective at x = 0; computed once."""
+        weights = getattr(self.penalty, "weights", None)
+        key = (self.loss, self.A, weights, type(self.penalty), self.fit_intercept)
+        grad0, fun0, noise = self.cached("null", key, self._null)
+        alpha_max = min(self.penalty.alpha_max(grad0), float(np.max(np.abs(grad0), initial=0.0)))
+        if not alpha_max > noise:
+            # 0 is optimal but for rounding: measure against the size of the terms themselves.
+            alpha_max = noise / 1e-12 or 1.0
+        return alpha_max, fun0 if fun0 > 0 else 1.0
+
+    def _null(self) -> tuple[np.ndarray, float, float]:
+        """Gradient, objective and rounding level with the unpenalised part alone fitted."""
+        weights = getattr(self.penalty, "weights", None)
+        free = np.flatnonzero(weights == 0) if weights is not None else np.array([], int)
+        z = _fit_free(self.loss, _columns(self.A, free), self.fit_intercept)
+        r = self.loss.gradient(z)
+        at_zero = self.loss.gradient(np.zeros_like(z))
+        largest = abs(self.A).max() if self.nnz else 0.0
+        noise = 1e-12 * float(np.abs(at_zero).sum() * largest)
+        return _times(self.A.T, r), float(self.loss.value(z)), noise
+
+    def lipschitz(self) -> float:
+        """Largest curvature of f(A x), by power iteration; 1 for a zero matrix."""
+        return self.cached("lipschitz", (self.loss, self.A), self._lipschitz)
+
+    def _lipschitz(self) -> float:
+        weight = np.sqrt(self.loss.scale())
+        v = np.random.default_rng(0).standard_normal(self.size)
+        square = 0.0
+        for _ in range(100):
+            norm = np.linalg.norm(v)
+            if norm == 0:
+                break
+            u = weight * _times(self.A, v / norm)
+            before, square = square, float(u @ u)
+            if abs(square - before) <= 1e-3 * square:
+                break
+            v = _times(self.A.T, weight * u)
+        return square * (self.loss.smoothness or 1.0) or 1.0
+
+    def lowered(self) -> CompositeData:
+        """The form kernels take; matrix and loss are lowered once."""
+        X, loss, scale, offset = self.cached("lowered", (self.loss, self.A), self._lowered)
+        return CompositeData(
+            X, loss, scale, offset, self.penalty.spec(self.dtype), bool(self.fit_intercept)
+        )
+
+    def _lowered(self) -> tuple[Any, Any, np.ndarray, np.ndarray]:
+        from numopt.core.generic import CSC
+
+        dtype = self.dtype
+        if sp.issparse(self.A):
+            wide = self.A.nnz >= 2**31
+            index = np.int64 if wide else np.int32
+            X: Any = CSC(
+                np.require(self.A.data, dtype, ["C", "A", "W"]),
+                np.require(self.A.indices, index, ["C", "A", "W"]),
+                np.require(self.A.indptr, index, ["C", "A", "W"]),
+                self.A.shape[0],
+            )
+        else:
+            X = np.require(self.A, dtype, ["F", "A", "W"])
+        return X, self.loss.spec(dtype), self.loss.scale(dtype), self.loss.shift(dtype)
+
+
+def _times(A: Any, x: np.ndarray) -> np.ndarray:
+    """A x in float64; a float32 matrix is widened a slice at a time, never whole."""
+    if A.dtype == np.float64 or sp.issparse(A):
+        return np.asarray(A @ x, np.float64)
+    rows = max(1, 2**20 // max(A.shape[1], 1))
+    out = np.empty(A.shape[0])
+    for i in range(0, A.shape[0], rows):
+        out[i : i + rows] = A[i : i + rows].astype(np.float64) @ x
+    return out
+
+
+def _columns(A: Any, index: np.ndarray) -> np.ndarray:
+    chosen = A[:, index]
+    return np.asarray(chosen.toarray() if sp.issparse(chosen) else chosen, np.float64)
+
+
+def _fit_free(loss: Any, columns: np.ndarray, intercept: bool) -> np.ndarray:
+    """Prediction of the best model with `columns` and the intercept alone, by Newton's method."""
+    z = np.zeros(loss.y.shape[0])
+    if intercept:
+        columns = np.column_stack([np.ones(z.size), columns])
+    if columns.shape[1] == 0:
+        return z
+    w = np.zeros(columns.shape[1])
+    value = loss.value(z)
+    for _ in range(50):
+        gradient = columns.T @ loss.gradient(z)
+        if loss.offers("hessian_1d"):
+            weight = loss.hessian_diag(z)
+        else:
+            weight = loss.scale() * (loss.smoothness or 1.0)
+        hessian = (columns.T * weight) @ columns
+        direction = np.linalg.lstsq(hessian, -gradient, rcond=1e-12)[0]
+        decrease = float(gradient @ direction)
+        if not decrease < -1e-15 * max(abs(value), 1e-300):
+            break
+        step = 1.0
+        while step > 1e-8:
+            trial = columns @ (w + step * direction)
+            trial_value = loss.value(trial)
+            if trial_value <= value + 1e-4 * step * decrease:
+                break
+            step *= 0.5
+        else:
+            break
+        w, z, value = w + step * direction, trial, trial_value
+    return z

@@ -1,0 +1,43 @@
+"""Kernels that the solvers of `Composite` share."""
+
+from __future__ import annotations
+
+from numopt.core.generic import (
+    correlate,
+    loss_gradient,
+    n_columns,
+    predict,
+    stationarity,
+    value_of,
+)
+from numopt.core.jit import inner
+
+
+@inner
+def predict_affine(data, w, z):
+    """z = X w + b + offset, where w ends in the intercept b."""
+    p = n_columns(data.X)
+    predict(data.X, w[:p], z)
+    for i in range(z.size):
+        z[i] += w[p] + data.offset[i]
+
+
+@inner
+def gradient_affine(data, r, g):
+    """g = (X' r, sum r or 0): gradient with respect to w = (x, b)."""
+    p = n_columns(data.X)
+    correlate(data.X, r, g[:p])
+    g[p] = r.sum() if data.intercept else r.dtype.type(0)
+
+
+@inner
+def residual(data, w, z, r, g, scratch, step):
+    """Objective and unscaled stationarity at w, whose prediction is z; r and g are filled."""
+    p = n_columns(data.X)
+    fun = loss_gradient(data.loss, data.scale, z, r) + value_of(data.penalty, w[:p])
+    gradient_affine(data, r, g)
+    worst = stationarity(data.penalty, w[:p], g[:p], step, scratch[:p])
+    free = abs(g[p])
+    if not free <= worst:
+        worst = free
+    return fun, worst

@@ -1,0 +1,252 @@
+"""Accelerated proximal gradient with backtracking and restarts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from numopt.core.engine import BREAKDOWN, DONE, RUNNING, Solver
+from numopt.core.generic import loss_gradient, n_columns, prox_into, value_of
+from numopt.core.jit import inner, kernel
+from numopt.core.result import Certificate, Entry
+from numopt.core.validate import as_vector, require_choice, require_length
+from numopt.linalg.vector import (
+    combine_into,
+    copy_into,
+    difference_dot,
+    dot,
+    extrapolate_into,
+    max_distance,
+    square_distance,
+)
+from numopt.solvers._composite import gradient_affine, predict_affine, residual
+
+# Places in State.scalars.
+CURVATURE, MOMENTUM, FUN, TARGET, SMOOTHNESS, STEP, EPS = range(7)
+
+
+class State(NamedTuple):
+    """What an iteration needs; w = (x, b) ends in the intercept."""
+
+    data: Any  # the problem, lowered
+    w: np.ndarray  # x_k
+    w_old: np.ndarray  # x_{k-1}
+    v: np.ndarray  # y_k, the extrapolated point
+    w_new: np.ndarray  # x_{k+1}, while being found
+    z: np.ndarray  # prediction at x_k
+    z_old: np.ndarray  # ... at x_{k-1}
+    zv: np.ndarray  # ... at y_k
+    z_new: np.ndarray  # ... at x_{k+1}
+    r: np.ndarray  # gradient of the loss at zv
+    r_new: np.ndarray  # ... at z_new
+    g: np.ndarray  # gradient of the smooth part at y_k
+    scalars: np.ndarray  # see the names above
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProximalGradient(Solver):
+    r"""Proximal gradient method for :math:`f(Ax + b) + \phi(x)`, accelerated and monotone.
+
+    .. math::
+       y_k = x_k + \beta_k (x_k - x_{k-1}), \qquad
+       x_{k+1} = \mathrm{prox}_{\phi / L_k}(y_k - \nabla F(y_k) / L_k)
+
+    with FISTA's :math:`\beta_k = (t_k - 1) / t_{k+1}`,
+    :math:`t_{k+1} = (1 + \sqrt{1 + 4 t_k^2 L_{k+1} / L_k}) / 2`. :math:`L` starts from the
+    curvature along the first gradient, is doubled until the quadratic bound holds at the new
+    point and shrinks by 2 % between iterations. Momentum is dropped whenever the objective would
+    rise, which also makes the method a descent method for nonconvex penalties, or when it points
+    uphill.
+
+    Parameters
+    ----------
+    acceleration : {"fista", "none"}
+        Whether to extrapolate.
+    **limits
+        See `Solver`.
+
+    Notes
+    -----
+    Rate :math:`O(1/k^2)` in the objective for convex problems, linear under strong convexity
+    thanks to the restarts; for nonconvex penalties the residual falls as :math:`O(1/\sqrt k)`.
+    An iteration reads the matrix twice, the second time only the columns of nonzero coefficients;
+    a rejected L repeats the second read. Memory 6 n + 6 p numbers.
+
+    References
+    ----------
+    A. Beck, M. Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear inverse
+    problems", SIAM J. Imaging Sci. 2, 2009.
+    B. O'Donoghue, E. Candes, "Adaptive restart for accelerated gradient schemes",
+    Found. Comput. Math. 15, 2015, arXiv 1204.3982.
+    K. Scheinberg, D. Goldfarb, X. Bai, "Fast first-order methods for composite convex optimization
+    with backtracking", Found. Comput. Math. 14, 2014.
+    H. Li, Z. Lin, "Accelerated proximal gradient methods for nonconvex programming", NIPS 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numopt.losses import LeastSquares
+    >>> from numopt.penalties import L1
+    >>> from numopt.problems import Composite
+    >>> from numopt.solvers import ProximalGradient
+    >>> problem = Composite(LeastSquares([1.0, 2.0]), np.eye(2), L1(0.5))
+    >>> ProximalGradient(tol=1e-10).solve(problem).success
+    True
+    """
+
+    name: ClassVar[str] = "prox-grad"
+    accepts: ClassVar[tuple[str, ...]] = ("Composite",)
+    needs: ClassVar[dict[str, tuple[str, ...]]] = {
+        "loss": ("value_1d", "gradient_1d"),
+        "penalty": ("prox_1d|prox_into|prox|project",),
+    }
+
+    acceleration: str = "fista"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_choice(self.acceleration, ("fista", "none"), "acceleration")
+
+    def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
+        n, p = problem.A.shape
+        dtype = problem.dtype
+        w = np.zeros(p + 1, dtype)
+        x0 = warm.get("x", x0)
+        if x0 is not None:
+            w[:p] = require_length(as_vector(x0, "x0"), p, "x0")
+        if problem.fit_intercept:
+            w[p] = warm.get("intercept", 0.0)
+        tall, wide = np.zeros((6, n), dtype), np.zeros((4, p + 1), dtype)
+        scalars = np.zeros(7)
+        scalars[CURVATURE] = warm.get("curvature", 0.0)
+        scalars[SMOOTHNESS] = problem.loss.smoothness or 0.0
+        scalars[EPS] = np.finfo(dtype).eps
+        tol = problem.default_tol if self.tol is None else self.tol
+        scalars[TARGET] = 0.5 * tol * problem.scales()[0]
+        gates_on_distance = problem.penalty.offers("subdiff_distance_1d")
+        scalars[STEP] = 1.0 if gates_on_distance else 1.0 / problem.lipschitz()
+        state = State(problem.lowered(), w, wide[0], wide[1], wide[2], *tall, wide[3], scalars)
+        _start(state)
+        return state
+
+    def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
+        return _iterate(state, n, self.acceleration == "fista")
+
+    def measure(self, problem: Any, state: State) -> Certificate:
+        fun, worst = _measure(state)
+        kkt = Entry(worst / problem.scales()[0], "stationarity / alpha_max")
+        return Certificate("stationary", {"kkt": kkt}, fun)
+
+    def tighten(self, problem: Any, state: State) -> bool:
+        # The step taken understates the residual: ask for a smaller one, down to rounding.
+        state.scalars[TARGET] *= 0.25
+        return bool(state.scalars[TARGET] > 1e-6 * state.scalars[EPS] * problem.scales()[0])
+
+    def finish(self, problem: Any, state: State) -> dict[str, Any]:
+        p = problem.size
+        point = {"x": state.w[:p]}
+        warm = {"x": point["x"], "curvature": float(state.scalars[CURVATURE])}
+        if problem.fit_intercept:
+            point["intercept"] = warm["intercept"] = state.w[p]
+        return {**point, "warm_start": warm}
+
+    def work(self, problem: Any) -> float:
+        return 2.0 * problem.nnz + 10.0 * sum(problem.A.shape)
+
+
+@kernel
+def _start(state):
+    """Prediction and objective at x_0, and the curvature along the first gradient."""
+    data, s = state.data, state.scalars
+    p = n_columns(data.X)
+    if not data.intercept:
+        state.w[p] = 0
+    predict_affine(data, state.w, state.z)
+    copy_into(state.z, state.z_old)
+    copy_into(state.w, state.w_old)
+    s[MOMENTUM] = 1.0
+    loss = loss_gradient(data.loss, data.scale, state.z, state.r)
+    s[FUN] = loss + value_of(data.penalty, state.w[:p])
+    if s[CURVATURE] > 0:
+        return
+    gradient_affine(data, state.r, state.g)
+    s[CURVATURE] = 1.0
+    norm = np.sqrt(dot(state.g, state.g))
+    if norm > 0 and norm < np.inf:
+        combine_into(state.w, -1.0 / norm, state.g, state.v)
+        predict_affine(data, state.v, state.zv)
+        loss_gradient(data.loss, data.scale, state.zv, state.r_new)
+        curvature = difference_dot(state.r_new, state.r, state.zv, state.z)
+        if curvature > 0 and curvature < np.inf:
+            s[CURVATURE] = curvature
+
+
+@kernel
+def _measure(state):
+    """Objective and unscaled stationarity at x_k; uses the buffers of the next iteration."""
+    return residual(
+        state.data, state.w, state.z, state.r_new, state.v, state.w_new, state.scalars[STEP]
+    )
+
+
+@inner
+def _step(state, loss_v):
+    """x_{k+1} from y_k with the least doubling of L that passes; its loss, NaN on breakdown."""
+    data, s = state.data, state.scalars
+    p = n_columns(data.X)
+    for _ in range(200):
+        L = s[CURVATURE]
+        step = state.w.dtype.type(1.0 / L)
+        combine_into(state.v, -step, state.g, state.w_new)
+        prox_into(data.penalty, state.w_new[:p], step, state.w_new[:p])
+        predict_affine(data, state.w_new, state.z_new)
+        loss_new = loss_gradient(data.loss, data.scale, state.z_new, state.r_new)
+        moved = square_distance(state.w_new, state.v)
+        # Differences of losses lose their digits near the solution; gradients keep them.
+        if L * moved > 1e4 * s[EPS] * (abs(loss_v) + abs(loss_new)):
+            linear = dot(state.r, state.z_new) - dot(state.r, state.zv)
+            fits = loss_new - loss_v - linear <= 0.5 * L * moved
+        else:
+            symmetric = difference_dot(state.r_new, state.r, state.z_new, state.zv)
+            fits = symmetric <= L * moved * (1 + 1e-8)
+        if (fits or moved == 0) and loss_new < np.inf:
+            return loss_new
+        s[CURVATURE] = 2.0 * L
+    return np.nan
+
+
+@kernel
+def _iterate(state, n, accelerate):
+    data, s = state.data, state.scalars
+    p = n_columns(data.X)
+    for k in range(n):
+        L_old = s[CURVATURE]
+        s[CURVATURE] = 0.98 * L_old
+        t = s[MOMENTUM]
+        t_new = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * t * t * s[CURVATURE] / L_old))
+        beta = (t - 1.0) / t_new if accelerate else 0.0
+        while True:
+            extrapolate_into(state.w, beta, state.w_old, state.v)
+            extrapolate_into(state.z, beta, state.z_old, state.zv)
+            loss_v = loss_gradient(data.loss, data.scale, state.zv, state.r)
+            gradient_affine(data, state.r, state.g)
+            loss_new = _step(state, loss_v)
+            if np.isnan(loss_new):
+                s[CURVATURE] = L_old
+                return k, BREAKDOWN
+            fun = loss_new + value_of(data.penalty, state.w_new[:p])
+            if beta == 0 or fun <= s[FUN] + 4 * s[EPS] * abs(s[FUN]):
+                break
+            beta, t_new = 0.0, 1.0  # the objective rose: once more without momentum
+        uphill = difference_dot(state.v, state.w_new, state.w_new, state.w)
+        s[MOMENTUM] = 1.0 if uphill > 0 else t_new
+        s[FUN] = fun
+        copy_into(state.w, state.w_old)
+        copy_into(state.w_new, state.w)
+        copy_into(state.z, state.z_old)
+        copy_into(state.z_new, state.z)
+        if s[CURVATURE] * max_distance(state.v, state.w_new) <= s[TARGET]:
+            return k + 1, DONE
+    return n, RUNNING
