@@ -167,7 +167,6 @@ def _spec_class(cls: Any, methods: dict[str, Callable[..., Any]]) -> Any:
     spec.__name__ = _unique_name(cls, methods)
     spec.__doc__ = f"Compiled form of {cls.__name__}."
     spec.compiled_methods = methods  # type: ignore[attr-defined]
-    spec.compiled = {}  # type: ignore[attr-defined]
     for name, method in methods.items():  # so that kernels also run as plain Python
         setattr(spec, name, method)
     if not names:

@@ -31,19 +31,20 @@ from numopt.core.stubs import (
 )
 
 
+# Overloads are entered from kernels alone: without the wrappers for Python they compile faster.
+OPTIONS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def _spec_of(kind: Any) -> Any:
     """The block Spec behind a Numba type, or None."""
     cls = getattr(kind, "instance_class", None)
     return cls if hasattr(cls, "compiled_methods") else None
 
 
-def compiled(spec: Any, name: str) -> Any:
-    """The block method `name`, jitted on first use; None where the block does not offer it."""
-    if name not in spec.compiled_methods:
-        return None
-    if name not in spec.compiled:
-        spec.compiled[name] = inner(spec.compiled_methods[name])
-    return spec.compiled[name]
+def method_of(kind: Any, name: str) -> Any:
+    """The method `name` of the block behind a Numba type; None where it has none."""
+    spec = _spec_of(kind)
+    return None if spec is None else spec.compiled_methods.get(name)
 
 
 def generic(stub: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -51,7 +52,7 @@ def generic(stub: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable
 
     def attach(implementation: Callable[..., Any]) -> Callable[..., Any]:
         stub.overload = implementation  # type: ignore[attr-defined]
-        overload(stub, strict=False)(implementation)
+        overload(stub, strict=False, jit_options=OPTIONS)(implementation)
         return implementation
 
     return attach
@@ -62,44 +63,37 @@ def generic(stub: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable
 
 @generic(value_1d)
 def _value_1d(block, x, j):
-    method = _spec_of(block) and compiled(_spec_of(block), "value_1d")
-    return method and (lambda block, x, j: method(block, x, j))
+    return method_of(block, "value_1d")
 
 
 @generic(prox_1d)
 def _prox_1d(block, x, step, j):
-    method = _spec_of(block) and compiled(_spec_of(block), "prox_1d")
-    return method and (lambda block, x, step, j: method(block, x, step, j))
+    return method_of(block, "prox_1d")
 
 
 @generic(subdiff_distance_1d)
 def _subdiff_distance_1d(block, x, grad, j):
-    method = _spec_of(block) and compiled(_spec_of(block), "subdiff_distance_1d")
-    return method and (lambda block, x, grad, j: method(block, x, grad, j))
+    return method_of(block, "subdiff_distance_1d")
 
 
 @generic(gradient_1d)
 def _gradient_1d(loss, z, i):
-    method = _spec_of(loss) and compiled(_spec_of(loss), "gradient_1d")
-    return method and (lambda loss, z, i: method(loss, z, i))
+    return method_of(loss, "gradient_1d")
 
 
 @generic(hessian_1d)
 def _hessian_1d(loss, z, i):
-    method = _spec_of(loss) and compiled(_spec_of(loss), "hessian_1d")
-    return method and (lambda loss, z, i: method(loss, z, i))
+    return method_of(loss, "hessian_1d")
 
 
 @generic(conjugate_1d)
 def _conjugate_1d(block, u, i):
-    method = _spec_of(block) and compiled(_spec_of(block), "conjugate_1d")
-    return method and (lambda block, u, i: method(block, u, i))
+    return method_of(block, "conjugate_1d")
 
 
 @generic(conjugate_bound_1d)
 def _conjugate_bound_1d(penalty, j):
-    method = _spec_of(penalty) and compiled(_spec_of(penalty), "conjugate_bound_1d")
-    return method and (lambda penalty, j: method(penalty, j)) or (lambda penalty, j: 0.0)
+    return method_of(penalty, "conjugate_bound_1d")
 
 
 @generic(at)
@@ -114,12 +108,10 @@ def _at(value, j):
 
 @generic(value_of)
 def _value_of(block, x):
-    spec = _spec_of(block)
-    if spec is None:
-        return None
-    if (whole := compiled(spec, "value_of")) is not None:
-        return lambda block, x: whole(block, x)
-    if "value_1d" in spec.compiled_methods:
+    whole = method_of(block, "value_of") or method_of(block, "value")
+    if whole is not None:
+        return whole
+    if method_of(block, "value_1d") is not None:
 
         def separable(block, x):
             total = 0.0
@@ -128,31 +120,30 @@ def _value_of(block, x):
             return total
 
         return separable
-    own = compiled(spec, "value")
-    return own and (lambda block, x: own(block, x))
+    return None
 
 
 @generic(prox_into)
 def _prox_into(block, v, step, out):
-    spec = _spec_of(block)
-    if spec is None:
-        return None
-    if (whole := compiled(spec, "prox_into")) is not None:
-        return lambda block, v, step, out: whole(block, v, step, out)
-    if "prox_1d" in spec.compiled_methods:
+    whole = method_of(block, "prox_into")
+    if whole is not None:
+        return whole
+    if method_of(block, "prox_1d") is not None:
 
         def separable(block, v, step, out):
             for j in range(v.size):
                 out[j] = prox_1d(block, v[j], step, j)
 
         return separable
-    if (prox := compiled(spec, "prox")) is not None:
+    if prox_method := method_of(block, "prox"):
+        prox = inner(prox_method)
 
         def allocating(block, v, step, out):
             out[:] = prox(block, v, step)
 
         return allocating
-    if (project := compiled(spec, "project")) is not None:
+    if project_method := method_of(block, "project"):
+        project = inner(project_method)
 
         def projecting(block, v, step, out):
             out[:] = project(block, v)
@@ -168,12 +159,10 @@ def _fixed_point_residual(block, x, grad, step, scratch):
 
 @generic(stationarity)
 def _stationarity(block, x, grad, step, scratch):
-    spec = _spec_of(block)
-    if spec is None:
-        return None
-    if (whole := compiled(spec, "subdiff_distance_of")) is not None:
+    if whole_method := method_of(block, "subdiff_distance_of"):
+        whole = inner(whole_method)
         return lambda block, x, grad, step, scratch: whole(block, x, grad)
-    if "subdiff_distance_1d" in spec.compiled_methods:
+    if method_of(block, "subdiff_distance_1d") is not None:
 
         def separable(block, x, grad, step, scratch):
             worst = 0.0

@@ -24,7 +24,7 @@ from numopt.linalg.vector import (
 from numopt.solvers._composite import gradient_affine, predict_affine, residual
 
 # Places in State.scalars.
-CURVATURE, MOMENTUM, FUN, TARGET, SMOOTHNESS, STEP, EPS = range(7)
+CURVATURE, MOMENTUM, FUN, TARGET, STEP, EPS, RESIDUAL = range(7)
 
 
 class State(NamedTuple):
@@ -121,23 +121,22 @@ class ProximalGradient(Solver):
         tall, wide = np.zeros((6, n), dtype), np.zeros((4, p + 1), dtype)
         scalars = np.zeros(7)
         scalars[CURVATURE] = warm.get("curvature", 0.0)
-        scalars[SMOOTHNESS] = problem.loss.smoothness or 0.0
         scalars[EPS] = np.finfo(dtype).eps
         tol = problem.default_tol if self.tol is None else self.tol
         scalars[TARGET] = 0.5 * tol * problem.scales()[0]
         gates_on_distance = problem.penalty.offers("subdiff_distance_1d")
         scalars[STEP] = 1.0 if gates_on_distance else 1.0 / problem.lipschitz()
         state = State(problem.lowered(), w, wide[0], wide[1], wide[2], *tall, wide[3], scalars)
-        _start(state)
+        _iterate(state, 0, True)
         return state
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
         return _iterate(state, n, self.acceleration == "fista")
 
     def measure(self, problem: Any, state: State) -> Certificate:
-        fun, worst = _measure(state)
+        fun, worst = state.scalars[FUN], state.scalars[RESIDUAL]
         kkt = Entry(worst / problem.scales()[0], "stationarity / alpha_max")
-        return Certificate("stationary", {"kkt": kkt}, fun)
+        return Certificate("stationary", {"kkt": kkt}, float(fun))
 
     def tighten(self, problem: Any, state: State) -> bool:
         # The step taken understates the residual: ask for a smaller one, down to rounding.
@@ -156,7 +155,7 @@ class ProximalGradient(Solver):
         return 2.0 * problem.nnz + 10.0 * sum(problem.A.shape)
 
 
-@kernel
+@inner
 def _start(state):
     """Prediction and objective at x_0, and the curvature along the first gradient."""
     data, s = state.data, state.scalars
@@ -167,27 +166,26 @@ def _start(state):
     copy_into(state.z, state.z_old)
     copy_into(state.w, state.w_old)
     s[MOMENTUM] = 1.0
-    loss = loss_gradient(data.loss, data.scale, state.z, state.r)
-    s[FUN] = loss + value_of(data.penalty, state.w[:p])
+    _measure(state)
     if s[CURVATURE] > 0:
         return
-    gradient_affine(data, state.r, state.g)
     s[CURVATURE] = 1.0
     norm = np.sqrt(dot(state.g, state.g))
     if norm > 0 and norm < np.inf:
-        combine_into(state.w, -1.0 / norm, state.g, state.v)
-        predict_affine(data, state.v, state.zv)
-        loss_gradient(data.loss, data.scale, state.zv, state.r_new)
-        curvature = difference_dot(state.r_new, state.r, state.zv, state.z)
+        combine_into(state.w, -1.0 / norm, state.g, state.w_new)
+        predict_affine(data, state.w_new, state.z_new)
+        loss_gradient(data.loss, data.scale, state.z_new, state.r_new)
+        curvature = difference_dot(state.r_new, state.r, state.z_new, state.z)
         if curvature > 0 and curvature < np.inf:
             s[CURVATURE] = curvature
 
 
-@kernel
+@inner
 def _measure(state):
-    """Objective and unscaled stationarity at x_k; uses the buffers of the next iteration."""
-    return residual(
-        state.data, state.w, state.z, state.r_new, state.v, state.w_new, state.scalars[STEP]
+    """Objective and unscaled stationarity at x_k, in the buffers of the next iteration."""
+    s = state.scalars
+    s[FUN], s[RESIDUAL] = residual(
+        state.data, state.w, state.z, state.r, state.g, state.w_new, s[STEP]
     )
 
 
@@ -221,6 +219,10 @@ def _step(state, loss_v):
 def _iterate(state, n, accelerate):
     data, s = state.data, state.scalars
     p = n_columns(data.X)
+    if n == 0:
+        _start(state)
+        return 0, RUNNING
+    done, code = n, RUNNING
     for k in range(n):
         L_old = s[CURVATURE]
         s[CURVATURE] = 0.98 * L_old
@@ -235,11 +237,14 @@ def _iterate(state, n, accelerate):
             loss_new = _step(state, loss_v)
             if np.isnan(loss_new):
                 s[CURVATURE] = L_old
-                return k, BREAKDOWN
+                done, code = k, BREAKDOWN
+                break
             fun = loss_new + value_of(data.penalty, state.w_new[:p])
             if beta == 0 or fun <= s[FUN] + 4 * s[EPS] * abs(s[FUN]):
                 break
             beta, t_new = 0.0, 1.0  # the objective rose: once more without momentum
+        if code == BREAKDOWN:
+            break
         uphill = difference_dot(state.v, state.w_new, state.w_new, state.w)
         s[MOMENTUM] = 1.0 if uphill > 0 else t_new
         s[FUN] = fun
@@ -248,5 +253,7 @@ def _iterate(state, n, accelerate):
         copy_into(state.z, state.z_old)
         copy_into(state.z_new, state.z)
         if s[CURVATURE] * max_distance(state.v, state.w_new) <= s[TARGET]:
-            return k + 1, DONE
-    return n, RUNNING
+            done, code = k + 1, DONE
+            break
+    _measure(state)
+    return done, code
