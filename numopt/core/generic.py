@@ -93,7 +93,7 @@ def _conjugate_1d(block, u, i):
 
 @generic(conjugate_bound_1d)
 def _conjugate_bound_1d(penalty, j):
-    return method_of(penalty, "conjugate_bound_1d")
+    return method_of(penalty, "conjugate_bound_1d") or (lambda penalty, j: 0.0)
 
 
 @generic(at)
