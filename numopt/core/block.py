@@ -55,6 +55,9 @@ class Block:
 
     def spec(self, dtype: Any = np.float64) -> Any:
         """Lower to the namedtuple that kernels take: floats and float arrays in `dtype`."""
+        return self.kept(("spec", dtype), lambda: self._spec(dtype))
+
+    def _spec(self, dtype: Any) -> Any:
         plain = self.Spec(*(lower(getattr(self, name), dtype) for name in self.Spec._fields))
         weights = getattr(self, "weights", None)
         if weights is None or "weights" in self.Spec._fields:
@@ -62,6 +65,22 @@ class Block:
         from numopt.calculus import Weighted
 
         return Weighted.Spec(plain, lower(weights, dtype))
+
+    def kept(self, key: Any, build: Callable[[], Any]) -> Any:
+        """`build()`, remembered: blocks do not change."""
+        memo = self.__dict__.get("_kept")
+        if memo is None:
+            memo = {}
+            object.__setattr__(self, "_kept", memo)
+        if key not in memo:
+            memo[key] = build()
+        return memo[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_kept"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     @classmethod
     def offers(cls, method: str) -> bool:
@@ -170,7 +189,7 @@ def _spec_class(cls: Any, methods: dict[str, Callable[..., Any]]) -> Any:
     for name, method in methods.items():  # so that kernels also run as plain Python
         setattr(spec, name, method)
     if not names:
-        cls.spec = lambda self, dtype=np.float64: spec(np.dtype(dtype).type(0))
+        cls._spec = lambda self, dtype: spec(np.dtype(dtype).type(0))
     return spec
 
 

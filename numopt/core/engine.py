@@ -31,6 +31,8 @@ RUNNING, DONE, GROW, BREAKDOWN, NEED_EVAL, INDEFINITE, DIVERGED = range(7)
 
 # A chunk is sized to touch about this many matrix entries: some 20 ms.
 CHUNK_WORK = 2e7
+# ... and the first one this many: on tiny problems a check costs more than many iterations.
+FIRST_WORK = 2e4
 MAX_CHUNK = 256
 # Checks without a better point before a run counts as stalled.
 PATIENCE = 30
@@ -312,7 +314,7 @@ class _Run:
             state = self.solver.init(self.problem, x0, warm)
             self.setup_time = perf_counter() - self.start
             status = self.check(state, RUNNING)
-            chunk, cap = 1, self.cap()
+            chunk, cap = self.chunks()
             while status is None:
                 n = min(chunk, self.solver.max_iter - self.nit)
                 state, code = self.advance(state, n)
@@ -388,10 +390,11 @@ class _Run:
         except StopIteration:
             return True
 
-    def cap(self) -> int:
-        """Largest chunk, by the size of the problem alone: never by the clock."""
-        by_work = CHUNK_WORK / max(self.solver.work(self.problem), 1.0)
-        return int(max(1, min(self.solver.check_every, by_work)))
+    def chunks(self) -> tuple[int, int]:
+        """First and largest chunk, by the size of the problem alone: never by the clock."""
+        work, most = max(self.solver.work(self.problem), 1.0), self.solver.check_every
+        first, largest = (int(max(1, min(most, total / work))) for total in (FIRST_WORK, CHUNK_WORK))
+        return first, largest
 
     def result(self, status: Status) -> Result:
         """The verdict: the best point, its certificate recomputed from the data."""

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+# Up to here a temporary costs less than switching floating-point warnings off.
+SMALL = 4096
+
 
 def as_array(value: Any, name: str, ndim: int, dtype: Any = None) -> np.ndarray:
     """Real array of `ndim` dimensions; integers become float64, float32 stays, NaN is refused."""
@@ -67,11 +70,11 @@ def require_finite(value: np.ndarray, name: str) -> None:
     """Refuse NaN and infinities, naming the first."""
     if value.dtype.kind != "f" or value.size == 0:
         return
-    # One pass without a temporary: a sum is finite unless an entry is not (or it overflows).
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = value.sum()
-    if math.isfinite(total):
-        return
+    if value.size > SMALL:
+        # One pass without a temporary: a sum is finite unless an entry is not (or it overflows).
+        with np.errstate(over="ignore", invalid="ignore"):
+            if math.isfinite(value.sum()):
+                return
     bad = ~np.isfinite(value)
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])

@@ -44,6 +44,9 @@ class Loss(Block):
 
     def scale(self, dtype: Any = np.float64) -> np.ndarray:
         """Weight of each sample in the mean: sample_weight / sum(sample_weight)."""
+        return self.kept(("scale", dtype), lambda: self._scale(dtype))
+
+    def _scale(self, dtype: Any) -> np.ndarray:
         weight = getattr(self, "sample_weight", None)
         if weight is None:
             return np.full(self.y.size, 1.0 / max(self.y.size, 1), dtype)
@@ -51,6 +54,9 @@ class Loss(Block):
 
     def shift(self, dtype: Any = np.float64) -> np.ndarray:
         """The offsets, zeros if none were given."""
+        return self.kept(("shift", dtype), lambda: self._shift(dtype))
+
+    def _shift(self, dtype: Any) -> np.ndarray:
         offset = getattr(self, "offset", None)
         return np.zeros(self.y.size, dtype) if offset is None else np.asarray(offset, dtype)
 

@@ -21,6 +21,9 @@ class Penalty(Block):
     @property
     def size(self) -> int | None:
         """Length of the variable the penalty was made for, None if any length will do."""
+        return self.kept("size", self._size)
+
+    def _size(self) -> int | None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray) and value.ndim == 1:

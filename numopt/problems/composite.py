@@ -164,8 +164,11 @@ class Composite(Problem):
 
     def scales(self) -> tuple[float, float]:
         """alpha_max for relative residuals and the objective at x = 0; computed once."""
+        return self.cached("scales", (self.loss, self.A, self.penalty, self.fit_intercept), self._scales)
+
+    def _scales(self) -> tuple[float, float]:
         weights = getattr(self.penalty, "weights", None)
-        key = (self.loss, self.A, weights, type(self.penalty), self.fit_intercept)
+        key = (self.loss, self.A, weights, bool(self.fit_intercept))
         grad0, fun0, noise = self.cached("null", key, self._null)
         alpha_max = min(self.penalty.alpha_max(grad0), float(np.max(np.abs(grad0), initial=0.0)))
         if not alpha_max > noise:
