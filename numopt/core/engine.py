@@ -360,9 +360,10 @@ class _Run:
             self.checks_since_best += 1
         if self.progress:
             self.progress.show(self.nit, now - self.start, certificate)
+        stop = self.callback is not None and self.nit and self.asked_to_stop(state, certificate)
         if certificate.met(self.tol):
             return Status.OPTIMAL
-        if self.callback is not None and self.nit and self.asked_to_stop(state, certificate):
+        if stop:
             return Status.CALLBACK_STOP
         if code == BREAKDOWN:
             return Status.STALLED

@@ -1,0 +1,152 @@
+"""The demo: one real problem per class, each with its certificate and a peer's answer beside it.
+
+Data come with scikit-learn: diabetes (Efron et al. 2004), breast cancer (Wolberg et al. 1995) and
+handwritten digits (Alpaydin, Kaynak 1998).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Case(NamedTuple):
+    """One line of the demo."""
+
+    title: str
+    shape: tuple[int, int]
+    ours: Callable[[], Any]  # -> Result
+    peer: str
+    theirs: Callable[[], Any]  # -> point
+    objective: Callable[[Any], float]  # of the peer's point
+
+
+def run_demo() -> int:
+    """Solve and print all cases; 0 if every certificate met its tolerance."""
+    print(f"{'problem':<34} {'n x p':>12} {'status':>8} {'objective':>16}  certificate")
+    failures = 0
+    start = perf_counter()
+    for case in _cases():
+        begin = perf_counter()
+        result = case.ours()
+        seconds = perf_counter() - begin
+        begin = perf_counter()
+        peer_objective = case.objective(case.theirs())
+        peer_seconds = perf_counter() - begin
+        failures += not result.success
+        gates = ", ".join(
+            f"{name} {float(entry):.1e} {'<=' if entry.met else '>'} {entry.tol:.0e}"
+            for name, entry in result.certificate.gates.items()
+        )
+        shape = f"{case.shape[0]} x {case.shape[1]}"
+        print(
+            f"{case.title:<34} {shape:>12} {result.status.name.lower():>8} {result.fun:16.9e}  "
+            f"{gates}, {result.certificate.kind}, {result.nit} iterations, {seconds:.3f} s"
+        )
+        print(f"{'':<34} {'':>12} {'':>8} {peer_objective:16.9e}  {case.peer}, {peer_seconds:.3f} s")
+    verdict = "all certificates met" if not failures else f"{failures} certificate(s) not met"
+    print(f"{verdict}, {perf_counter() - start:.1f} s in all, compilation included where not cached")
+    return int(failures > 0)
+
+
+def _cases() -> Iterator[Case]:
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.optimize import minimize as scipy_minimize
+    from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+    from sklearn.linear_model import Lasso, LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    from numopt import Result, minimize, solve, solve_linear  # noqa: F401
+    from numopt.losses import LeastSquares, Logistic
+    from numopt.penalties import L1, MCP
+    from numopt.problems import Composite
+
+    X, y = load_diabetes(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    lasso = Composite(LeastSquares(y), X, L1(1.0), fit_intercept=True)
+    peer_lasso = Lasso(alpha=1.0, tol=1e-12, max_iter=100_000)
+    yield Case(
+        "Lasso, diabetes",
+        X.shape,
+        lambda: solve(lasso),
+        "scikit-learn Lasso",
+        lambda: peer_lasso.fit(X, y),
+        lambda model: lasso.objective(model.coef_, model.intercept_),
+    )
+
+    B, labels = load_breast_cancer(return_X_y=True)
+    B = StandardScaler().fit_transform(B)
+    alpha = 0.01
+    sparse_logistic = Composite(Logistic(labels), B, L1(alpha))
+    liblinear = LogisticRegression(
+        l1_ratio=1.0, C=1 / (alpha * len(labels)), solver="liblinear", fit_intercept=False, tol=1e-8
+    )
+    yield Case(
+        "sparse logistic, breast cancer",
+        B.shape,
+        lambda: solve(sparse_logistic, max_iter=50_000),
+        "scikit-learn liblinear",
+        lambda: liblinear.fit(B, labels),
+        lambda model: sparse_logistic.objective(model.coef_[0]),
+    )
+
+    pairs = [X[:, i] * X[:, j] for i in range(X.shape[1]) for j in range(i + 1)]
+    Q = StandardScaler().fit_transform(np.column_stack([X, *pairs]))
+    mcp = Composite(LeastSquares(y), Q, MCP(3.0, gamma=3.0), fit_intercept=True)
+    yield Case(
+        "MCP, diabetes with interactions",
+        Q.shape,
+        lambda: solve(mcp),
+        "from the scikit-learn Lasso point",
+        lambda: Lasso(alpha=3.0, tol=1e-10, max_iter=100_000).fit(Q, y),
+        lambda model: mcp.objective(model.coef_, model.intercept_),
+    )
+
+    centred = y - y.mean()
+    bounds = [(0.0, None)] * X.shape[1]
+
+    def squares(w: Any) -> Any:
+        r = X @ w - centred
+        return r @ r / (2 * len(r)), X.T @ r / len(r)
+
+    yield Case(
+        "nonnegative squares by minimize",
+        X.shape,
+        lambda: minimize(squares, np.zeros(X.shape[1]), jac=True, bounds=bounds),
+        "SciPy L-BFGS-B",
+        lambda: scipy_minimize(squares, np.zeros(X.shape[1]), jac=True, bounds=bounds),
+        lambda peer: peer.fun,
+    )
+
+    signs = 2.0 * labels - 1.0
+
+    def ridge_logistic(w: Any) -> Any:
+        margin = signs * (B @ w)
+        weight = -signs / (1.0 + np.exp(margin)) / len(signs)
+        value = np.logaddexp(0.0, -margin).mean() + 0.5e-3 * w @ w
+        return value, B.T @ weight + 1e-3 * w
+
+    yield Case(
+        "ridge logistic by minimize",
+        B.shape,
+        lambda: minimize(ridge_logistic, np.zeros(B.shape[1]), jac=True),
+        "SciPy BFGS",
+        lambda: scipy_minimize(ridge_logistic, np.zeros(B.shape[1]), jac=True, method="BFGS"),
+        lambda peer: peer.fun,
+    )
+
+    D, digits = load_digits(return_X_y=True)
+    square = (D**2).sum(1)
+    K = np.exp(-(square[:, None] + square - 2 * D @ D.T) / (2 * 20.0**2))
+    K[np.diag_indices_from(K)] += 1.0
+    yield Case(
+        "kernel ridge system, digits",
+        K.shape,
+        lambda: solve_linear(K, digits.astype(float), method="cg", rtol=1e-10),
+        "SciPy Cholesky",
+        lambda: cho_solve(cho_factor(K), digits.astype(float)),
+        lambda x: float(np.linalg.norm(digits - K @ x) / np.linalg.norm(digits)),
+    )
