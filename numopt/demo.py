@@ -59,7 +59,7 @@ def _cases() -> Iterator[Case]:
     from sklearn.linear_model import Lasso, LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    from numopt import Result, minimize, solve, solve_linear  # noqa: F401
+    import numopt
     from numopt.losses import LeastSquares, Logistic
     from numopt.penalties import L1, MCP
     from numopt.problems import Composite
@@ -71,7 +71,7 @@ def _cases() -> Iterator[Case]:
     yield Case(
         "Lasso, diabetes",
         X.shape,
-        lambda: solve(lasso),
+        lambda: numopt.solve(lasso),
         "scikit-learn Lasso",
         lambda: peer_lasso.fit(X, y),
         lambda model: lasso.objective(model.coef_, model.intercept_),
@@ -87,7 +87,7 @@ def _cases() -> Iterator[Case]:
     yield Case(
         "sparse logistic, breast cancer",
         B.shape,
-        lambda: solve(sparse_logistic, max_iter=50_000),
+        lambda: numopt.solve(sparse_logistic, max_iter=50_000),
         "scikit-learn liblinear",
         lambda: liblinear.fit(B, labels),
         lambda model: sparse_logistic.objective(model.coef_[0]),
@@ -99,7 +99,7 @@ def _cases() -> Iterator[Case]:
     yield Case(
         "MCP, diabetes with interactions",
         Q.shape,
-        lambda: solve(mcp),
+        lambda: numopt.solve(mcp),
         "from the scikit-learn Lasso point",
         lambda: Lasso(alpha=3.0, tol=1e-10, max_iter=100_000).fit(Q, y),
         lambda model: mcp.objective(model.coef_, model.intercept_),
@@ -115,7 +115,7 @@ def _cases() -> Iterator[Case]:
     yield Case(
         "nonnegative squares by minimize",
         X.shape,
-        lambda: minimize(squares, np.zeros(X.shape[1]), jac=True, bounds=bounds),
+        lambda: numopt.minimize(squares, np.zeros(X.shape[1]), jac=True, bounds=bounds),
         "SciPy L-BFGS-B",
         lambda: scipy_minimize(squares, np.zeros(X.shape[1]), jac=True, bounds=bounds),
         lambda peer: peer.fun,
@@ -132,7 +132,7 @@ def _cases() -> Iterator[Case]:
     yield Case(
         "ridge logistic by minimize",
         B.shape,
-        lambda: minimize(ridge_logistic, np.zeros(B.shape[1]), jac=True),
+        lambda: numopt.minimize(ridge_logistic, np.zeros(B.shape[1]), jac=True),
         "SciPy BFGS",
         lambda: scipy_minimize(ridge_logistic, np.zeros(B.shape[1]), jac=True, method="BFGS"),
         lambda peer: peer.fun,
@@ -145,7 +145,7 @@ def _cases() -> Iterator[Case]:
     yield Case(
         "kernel ridge system, digits",
         K.shape,
-        lambda: solve_linear(K, digits.astype(float), method="cg", rtol=1e-10),
+        lambda: numopt.solve_linear(K, digits.astype(float), method="cg", rtol=1e-10),
         "SciPy Cholesky",
         lambda: cho_solve(cho_factor(K), digits.astype(float)),
         lambda x: float(np.linalg.norm(digits - K @ x) / np.linalg.norm(digits)),

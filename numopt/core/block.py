@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import sys
 from collections import namedtuple
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
 
 import numpy as np
@@ -145,9 +147,9 @@ def block(
         return lambda cls: block(cls, base=base, convex=convex)
     _wrap_validation(cls)
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
-    own = {name: vars(cls)[name] for name in COMPILED_METHODS if callable(vars(cls).get(name))}
+    own = {name: f for name, f in vars(cls).items() if isinstance(f, FunctionType)}
     for parent in cls.__mro__[1:]:
-        for name, method in getattr(vars(parent).get("Spec"), "compiled_methods", {}).items():
+        for name, method in getattr(vars(parent).get("Spec"), "methods", {}).items():
             own.setdefault(name, method)
     if convex is not None:
         cls.convex = convex
@@ -185,21 +187,28 @@ def _spec_class(cls: Any, methods: dict[str, Callable[..., Any]]) -> Any:
     # Numba names machine code after the argument types: two classes of one name would be one.
     spec.__name__ = _unique_name(cls, methods)
     spec.__doc__ = f"Compiled form of {cls.__name__}."
-    spec.compiled_methods = methods  # type: ignore[attr-defined]
-    for name, method in methods.items():  # so that kernels also run as plain Python
-        setattr(spec, name, method)
+    # All functions of the class body can be called on `self` in kernels, as in plain Python.
+    spec.methods = {n: f for n, f in methods.items() if not n.startswith("__") and n not in names}  # type: ignore[attr-defined]
+    spec.compiled_methods = {n: f for n, f in spec.methods.items() if n in COMPILED_METHODS}  # type: ignore[attr-defined]
+    for name, method in spec.methods.items():  # type: ignore[attr-defined]
+        if not hasattr(tuple, name):
+            setattr(spec, name, method)
+    if generic := sys.modules.get("numopt.core.generic"):
+        generic.allow_methods(spec.methods)  # type: ignore[attr-defined]
+    specs.append(spec)
     if not names:
         cls._spec = lambda self, dtype: spec(np.dtype(dtype).type(0))
     return spec
 
 
+specs: list[Any] = []
 _names: dict[str, int] = {}
 
 
 def _unique_name(cls: Any, methods: dict[str, Any]) -> str:
     """Class name with a digest of its methods, the same in every process."""
     parts: list[Any] = [cls.__module__, cls.__qualname__]
-    for name in sorted(methods):
+    for name in sorted(set(methods) & set(COMPILED_METHODS)):
         code = methods[name].__code__
         cells = [repr(cell.cell_contents) for cell in methods[name].__closure__ or ()]
         parts += [name, code.co_code, repr(code.co_consts), code.co_names, cells]

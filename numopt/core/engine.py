@@ -86,6 +86,10 @@ class Solver:
     #: Largest chunk of iterations between checks.
     check_every: ClassVar[int] = MAX_CHUNK
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__repr__ = Solver.__repr__  # type: ignore[method-assign]  # dataclass keeps what is there
+
     def __post_init__(self) -> None:
         require_count(self.max_iter, "max_iter")
         require_count(self.verbose, "verbose")

@@ -7,13 +7,15 @@ called from Python the stub (``core/stubs.py``) does the same by attribute.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
-from numba.extending import overload
+from numba.extending import overload, overload_method
 
+from numopt.core.block import specs
 from numopt.core.jit import inner, kernel
 from numopt.core.stubs import (
     at,
@@ -45,6 +47,23 @@ def method_of(kind: Any, name: str) -> Any:
     """The method `name` of the block behind a Numba type; None where it has none."""
     spec = _spec_of(kind)
     return None if spec is None else spec.compiled_methods.get(name)
+
+
+_allowed: set[str] = set()
+
+
+def allow_methods(methods: dict[str, Callable[..., Any]]) -> None:
+    """Let kernels call ``self.name(...)`` on blocks, for every function of a block's class."""
+    for name in set(methods) - _allowed:
+        _allowed.add(name)
+
+        def resolve(self: Any, *args: Any, name: str = name) -> Any:
+            spec = _spec_of(self)
+            return None if spec is None else spec.methods.get(name)
+
+        # Numba matches calls against the resolver's signature: one per name, for all blocks.
+        resolve.__signature__ = inspect.signature(methods[name])  # type: ignore[attr-defined]
+        overload_method(types.BaseNamedTuple, name, strict=False, jit_options=OPTIONS)(resolve)
 
 
 def generic(stub: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -360,3 +379,7 @@ def penalty_dual_scale(penalty, u):
         if not np.isfinite(conjugate_1d(penalty, u[j], j)):
             s = min(s, conjugate_bound_1d(penalty, j) / abs(u[j]))
     return s
+
+
+for _spec in specs:
+    allow_methods(_spec.methods)

@@ -315,13 +315,17 @@ class _Walk:
 
     def type(self, cls: type) -> None:
         self.text("type", cls.__module__, cls.__qualname__, getattr(cls, "_fields", ()))
-        methods = getattr(cls, "compiled_methods", None)  # a block's Spec
+        methods = getattr(cls, "methods", None)  # a block's Spec
         if methods is None or id(cls) in self._seen:
             return
         self._seen.add(id(cls))
-        for name in sorted(methods):
-            self.text(name)
-            self.function(methods[name])
+        reached, names = set(), set(cls.compiled_methods)  # type: ignore[attr-defined]
+        while waiting := sorted(names - reached):
+            for name in waiting:
+                self.text(name)
+                self.function(methods[name])
+                names |= set(methods).intersection(methods[name].__code__.co_names)
+            reached |= set(waiting)
 
     def function(self, function: Any) -> None:
         if id(function) in self._seen:
