@@ -68,12 +68,16 @@ class Loss(Block):
 
     def gradient(self, z: Any) -> np.ndarray:
         """Gradient of f at z."""
+        return self.value_and_gradient(z)[1]
+
+    def value_and_gradient(self, z: Any) -> tuple[float, np.ndarray]:
+        """f(z) and its gradient, in one pass."""
         from numopt.core.generic import loss_gradient
 
         spec, scale, shifted = self._at(z)
         out = np.empty_like(shifted)
-        loss_gradient(spec, scale, shifted, out)
-        return out
+        value = loss_gradient(spec, scale, shifted, out)
+        return float(value), out
 
     def hessian_diag(self, z: Any) -> np.ndarray:
         """Diagonal of the Hessian of f at z."""

@@ -128,9 +128,9 @@ class Composite(Problem):
         """Stationarity, and for convex problems the duality gap, at (x, b)."""
         x = require_length(as_vector(x, "x", np.float64), self.size, "x")
         z = self.predict(x, intercept)
-        r = self.loss.gradient(z)
+        loss, r = self.loss.value_and_gradient(z)
         g = _times(self.A.T, r)
-        fun = float(self.loss.value(z)) + self.penalty.value(x)
+        fun = loss + self.penalty.value(x)
         scale, fun_at_0 = self.scales()
         free = abs(float(r.sum())) / scale if self.fit_intercept else 0.0
         entries = {}
