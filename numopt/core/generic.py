@@ -25,6 +25,7 @@ from numopt.core.stubs import (
     gradient_1d,
     hessian_1d,
     prox_1d,
+    prox_in_metric,
     prox_into,
     stationarity,
     subdiff_distance_1d,
@@ -169,6 +170,18 @@ def _prox_into(block, v, step, out):
 
         return projecting
     return None
+
+
+@generic(prox_in_metric)
+def _prox_in_metric(block, v, step, metric, out):
+    if method_of(block, "prox_1d") is not None:
+
+        def separable(block, v, step, metric, out):
+            for j in range(v.size):
+                out[j] = prox_1d(block, v[j], step / metric[j], j)
+
+        return separable
+    return lambda block, v, step, metric, out: prox_into(block, v, step, out)
 
 
 @generic(fixed_point_residual)

@@ -77,6 +77,18 @@ def prox_into(block, v, step, out):
         out[:] = block.project(v)
 
 
+def prox_in_metric(block, v, step, metric, out):
+    """Prox in the metric diag(metric) / step: coordinate j takes the step ``step / metric[j]``.
+
+    Blocks that do not separate take `step` itself; for them `metric` has to be ones.
+    """
+    if "prox_1d" in type(block).compiled_methods:
+        for j in range(v.size):
+            out[j] = prox_1d(block, v[j], step / metric[j], j)
+    else:
+        prox_into(block, v, step, out)
+
+
 def stationarity(block, x, grad, step, scratch):
     """Residual of 0 in grad + subdifferential at x, see `Composite.certificate`.
 

@@ -206,6 +206,24 @@ class Composite(Problem):
             v = _times(self.A.T, weight * u)
         return square * (self.loss.smoothness or 1.0) or 1.0
 
+    def column_curvatures(self) -> np.ndarray:
+        """Weighted squared norm of each column, sum_i s_i A_ij^2; never 0."""
+        return self.cached("column_curvatures", (self.loss, self.A), self._column_curvatures)
+
+    def _column_curvatures(self) -> np.ndarray:
+        weight = self.loss.scale()
+        if sp.issparse(self.A):
+            squares = np.asarray(self.A.data, np.float64) ** 2
+            square = sp.csc_array((squares, self.A.indices, self.A.indptr), self.A.shape)
+            curvature = np.asarray(square.T @ weight)
+        else:
+            curvature = np.einsum("i,ij,ij->j", weight, self.A, self.A)
+        largest = np.max(curvature, initial=0.0)
+        if not 0 < largest < np.inf:
+            return np.ones(self.size)
+        # An empty column may take any step: a long one.
+        return np.maximum(curvature, 1e-12 * largest)
+
     def lowered(self) -> CompositeData:
         """The form kernels take; matrix and loss are lowered once."""
         X, loss, scale, offset = self.cached("lowered", (self.loss, self.A), self._lowered)

@@ -8,23 +8,23 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from numopt.core.engine import BREAKDOWN, DONE, RUNNING, Solver
-from numopt.core.generic import loss_gradient, n_columns, prox_into, value_of
+from numopt.core.generic import loss_gradient, n_columns, prox_in_metric, value_of
 from numopt.core.jit import inner, kernel
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_vector, require_choice, require_length
 from numopt.linalg.vector import (
-    combine_into,
     copy_into,
     difference_dot,
     dot,
     extrapolate_into,
-    max_distance,
-    square_distance,
 )
 from numopt.solvers._composite import gradient_affine, predict_affine, residual
 
 # Places in State.scalars.
 CURVATURE, MOMENTUM, FUN, TARGET, STEP, EPS, RESIDUAL = range(7)
+
+# Change of L before each iteration, and how often it may be doubled within one.
+SHRINK, MAX_TRIALS = 0.95, 200
 
 
 class State(NamedTuple):
@@ -42,6 +42,7 @@ class State(NamedTuple):
     r: np.ndarray  # gradient of the loss at zv
     r_new: np.ndarray  # ... at z_new
     g: np.ndarray  # gradient of the smooth part at y_k
+    metric: np.ndarray  # d, weight of each coordinate in the quadratic model
     scalars: np.ndarray  # see the names above
 
 
@@ -51,14 +52,15 @@ class ProximalGradient(Solver):
 
     .. math::
        y_k = x_k + \beta_k (x_k - x_{k-1}), \qquad
-       x_{k+1} = \mathrm{prox}_{\phi / L_k}(y_k - \nabla F(y_k) / L_k)
+       x_{k+1} = \arg\min_x \nabla F(y_k)^T x + \phi(x) + \tfrac{L_k}{2} \|x - y_k\|_D^2
 
-    with FISTA's :math:`\beta_k = (t_k - 1) / t_{k+1}`,
-    :math:`t_{k+1} = (1 + \sqrt{1 + 4 t_k^2 L_{k+1} / L_k}) / 2`. :math:`L` starts from the
-    curvature along the first gradient, is doubled until the quadratic bound holds at the new
-    point and shrinks by 2 % between iterations. Momentum is dropped whenever the objective would
-    rise, which also makes the method a descent method for nonconvex penalties, or when it points
-    uphill.
+    with FISTA's :math:`\beta_k = (t_{k-1} - 1) / t_k`,
+    :math:`t_k = (1 + \sqrt{1 + 4 t_{k-1}^2 L_k / L_{k-1}}) / 2`. The metric D holds the squared
+    norms of the columns of A, so that their units do not matter; it is the identity for penalties
+    that do not separate. :math:`L` starts from the curvature along the first gradient, is doubled
+    until the quadratic bound holds at the new point and shrinks by 5 % between iterations.
+    Momentum is dropped whenever the objective would rise, which also makes the method a descent
+    method for nonconvex penalties, or when it points uphill.
 
     Parameters
     ----------
@@ -72,7 +74,7 @@ class ProximalGradient(Solver):
     Rate :math:`O(1/k^2)` in the objective for convex problems, linear under strong convexity
     thanks to the restarts; for nonconvex penalties the residual falls as :math:`O(1/\sqrt k)`.
     An iteration reads the matrix twice, the second time only the columns of nonzero coefficients;
-    a rejected L repeats the second read. Memory 6 n + 6 p numbers.
+    a rejected L, some one in fifteen, repeats both. Memory 6 n + 6 p numbers.
 
     References
     ----------
@@ -126,7 +128,10 @@ class ProximalGradient(Solver):
         scalars[TARGET] = 0.5 * tol * problem.scales()[0]
         gates_on_distance = problem.penalty.offers("subdiff_distance_1d")
         scalars[STEP] = 1.0 if gates_on_distance else 1.0 / problem.lipschitz()
-        state = State(problem.lowered(), w, wide[0], wide[1], wide[2], *tall, wide[3], scalars)
+        metric = np.ones(p + 1, dtype)
+        if problem.penalty.offers("prox_1d"):
+            metric[:p] = problem.column_curvatures()
+        state = State(problem.lowered(), w, *wide[:3], *tall, wide[3], metric, scalars)
         _iterate(state, 0, True)
         return state
 
@@ -170,9 +175,10 @@ def _start(state):
     if s[CURVATURE] > 0:
         return
     s[CURVATURE] = 1.0
-    norm = np.sqrt(dot(state.g, state.g))
-    if norm > 0 and norm < np.inf:
-        combine_into(state.w, -1.0 / norm, state.g, state.w_new)
+    descend_into(state.w, 1.0, state.g, state.metric, state.w_new)
+    length = metric_square(state.metric, state.w_new, state.w)
+    if length > 0 and length < np.inf:
+        descend_into(state.w, 1.0 / np.sqrt(length), state.g, state.metric, state.w_new)
         predict_affine(data, state.w_new, state.z_new)
         loss_gradient(data.loss, data.scale, state.z_new, state.r_new)
         curvature = difference_dot(state.r_new, state.r, state.z_new, state.z)
@@ -190,29 +196,28 @@ def _measure(state):
 
 
 @inner
-def _step(state, loss_v):
-    """x_{k+1} from y_k with the least doubling of L that passes; its loss, NaN on breakdown."""
+def _step(state, beta):
+    """x_{k+1} from y_k with the present L, and its loss: NaN if L is too small."""
     data, s = state.data, state.scalars
-    p = n_columns(data.X)
-    for _ in range(200):
-        L = s[CURVATURE]
-        step = state.w.dtype.type(1.0 / L)
-        combine_into(state.v, -step, state.g, state.w_new)
-        prox_into(data.penalty, state.w_new[:p], step, state.w_new[:p])
-        predict_affine(data, state.w_new, state.z_new)
-        loss_new = loss_gradient(data.loss, data.scale, state.z_new, state.r_new)
-        moved = square_distance(state.w_new, state.v)
-        # Differences of losses lose their digits near the solution; gradients keep them.
-        if L * moved > 1e4 * s[EPS] * (abs(loss_v) + abs(loss_new)):
-            linear = dot(state.r, state.z_new) - dot(state.r, state.zv)
-            fits = loss_new - loss_v - linear <= 0.5 * L * moved
-        else:
-            symmetric = difference_dot(state.r_new, state.r, state.z_new, state.zv)
-            fits = symmetric <= L * moved * (1 + 1e-8)
-        if (fits or moved == 0) and loss_new < np.inf:
-            return loss_new
-        s[CURVATURE] = 2.0 * L
-    return np.nan
+    p, L = n_columns(data.X), s[CURVATURE]
+    extrapolate_into(state.w, beta, state.w_old, state.v)
+    extrapolate_into(state.z, beta, state.z_old, state.zv)
+    loss_v = loss_gradient(data.loss, data.scale, state.zv, state.r)
+    gradient_affine(data, state.r, state.g)
+    step = state.w.dtype.type(1.0 / L)
+    descend_into(state.v, step, state.g, state.metric, state.w_new)
+    prox_in_metric(data.penalty, state.w_new[:p], step, state.metric, state.w_new[:p])
+    predict_affine(data, state.w_new, state.z_new)
+    loss_new = loss_gradient(data.loss, data.scale, state.z_new, state.r_new)
+    moved = metric_square(state.metric, state.w_new, state.v)
+    # Differences of losses lose their digits near the solution; gradients keep them.
+    if L * moved > 1e4 * s[EPS] * (abs(loss_v) + abs(loss_new)):
+        linear = dot(state.r, state.z_new) - dot(state.r, state.zv)
+        fits = loss_new - loss_v - linear <= 0.5 * L * moved
+    else:
+        symmetric = difference_dot(state.r_new, state.r, state.z_new, state.zv)
+        fits = symmetric <= L * moved * (1 + 1e-8)
+    return loss_new if (fits or moved == 0) and loss_new < np.inf else np.nan
 
 
 @kernel
@@ -224,36 +229,66 @@ def _iterate(state, n, accelerate):
         return 0, RUNNING
     done, code = n, RUNNING
     for k in range(n):
-        L_old = s[CURVATURE]
-        s[CURVATURE] = 0.98 * L_old
-        t = s[MOMENTUM]
-        t_new = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * t * t * s[CURVATURE] / L_old))
-        beta = (t - 1.0) / t_new if accelerate else 0.0
-        while True:
-            extrapolate_into(state.w, beta, state.w_old, state.v)
-            extrapolate_into(state.z, beta, state.z_old, state.zv)
-            loss_v = loss_gradient(data.loss, data.scale, state.zv, state.r)
-            gradient_affine(data, state.r, state.g)
-            loss_new = _step(state, loss_v)
-            if np.isnan(loss_new):
-                s[CURVATURE] = L_old
-                done, code = k, BREAKDOWN
-                break
-            fun = loss_new + value_of(data.penalty, state.w_new[:p])
+        L_old, t, momentum = s[CURVATURE], s[MOMENTUM], accelerate
+        s[CURVATURE] = SHRINK * L_old
+        for _ in range(MAX_TRIALS):
+            # t and y belong to this L: with those of a rejected one, momentum would fade.
+            t_new = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * t * t * s[CURVATURE] / L_old))
+            beta = (t - 1.0) / t_new if momentum else 0.0
+            fun = _step(state, beta)
+            if np.isnan(fun):
+                s[CURVATURE] *= 2.0
+                continue
+            fun += value_of(data.penalty, state.w_new[:p])
             if beta == 0 or fun <= s[FUN] + 4 * s[EPS] * abs(s[FUN]):
                 break
-            beta, t_new = 0.0, 1.0  # the objective rose: once more without momentum
-        if code == BREAKDOWN:
+            t, momentum = 1.0, False  # the objective rose: once more without momentum
+        else:
+            s[CURVATURE] = L_old
+            done, code = k, BREAKDOWN
             break
-        uphill = difference_dot(state.v, state.w_new, state.w_new, state.w)
+        uphill = metric_dot(state.metric, state.v, state.w_new, state.w_new, state.w)
         s[MOMENTUM] = 1.0 if uphill > 0 else t_new
         s[FUN] = fun
         copy_into(state.w, state.w_old)
         copy_into(state.w_new, state.w)
         copy_into(state.z, state.z_old)
         copy_into(state.z_new, state.z)
-        if s[CURVATURE] * max_distance(state.v, state.w_new) <= s[TARGET]:
+        if s[CURVATURE] * metric_distance(state.metric, state.v, state.w_new) <= s[TARGET]:
             done, code = k + 1, DONE
             break
     _measure(state)
     return done, code
+
+
+@inner
+def descend_into(v, step, g, metric, out):
+    """out = v - step * g / metric."""
+    for j in range(v.size):
+        out[j] = v[j] - step * g[j] / metric[j]
+
+
+@inner(reduction=True)
+def metric_square(metric, x, y):
+    """Squared distance of x and y in the metric."""
+    return metric_dot(metric, x, y, x, y)
+
+
+@inner(reduction=True)
+def metric_dot(metric, a, b, x, y):
+    """(a - b)' diag(metric) (x - y), accumulated in float64."""
+    total = 0.0
+    for j in range(metric.size):
+        total += metric[j] * (a[j] - b[j]) * (x[j] - y[j])
+    return total
+
+
+@inner
+def metric_distance(metric, x, y):
+    """max_j metric_j |x_j - y_j|; NaN if any difference is."""
+    largest = 0.0
+    for j in range(metric.size):
+        d = metric[j] * abs(x[j] - y[j])
+        if not d <= largest:
+            largest = d
+    return largest
