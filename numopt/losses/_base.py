@@ -22,6 +22,8 @@ class Loss(Block):
     smooth: ClassVar[bool] = True
     #: Upper bound of the second derivative of one sample's loss; None where there is none.
     smoothness: ClassVar[float | None] = None
+    #: Whether the second derivative is 1 everywhere.
+    quadratic: ClassVar[bool] = False
 
     y: np.ndarray
 

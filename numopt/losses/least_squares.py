@@ -36,6 +36,7 @@ class LeastSquares(Loss):
     convex: ClassVar[bool] = True
     strongly_convex: ClassVar[bool] = True
     smoothness: ClassVar[float | None] = 1.0
+    quadratic: ClassVar[bool] = True
 
     y: np.ndarray
     sample_weight: np.ndarray | None = None
