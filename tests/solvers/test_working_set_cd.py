@@ -65,7 +65,7 @@ def test_same_optimum_as_proximal_gradient(data, loss):
 
 
 def test_sparse_matrix_gives_the_dense_answer(data):
-    X, y = data
+    y = data[1]
     S = sp.random_array((60, 150), density=0.2, rng=np.random.default_rng(1), format="csr")
     dense = WorkingSetCD(tol=1e-12).solve(Composite(LeastSquares(y), S.toarray(), L1(0.02)))
     sparse = WorkingSetCD(tol=1e-12).solve(Composite(LeastSquares(y), S, L1(0.02)))
