@@ -29,6 +29,12 @@ logger = logging.getLogger("numopt")
 # What `advance` answers besides the number of iterations done.
 RUNNING, DONE, GROW, BREAKDOWN, NEED_EVAL, INDEFINITE, DIVERGED = range(7)
 
+_FAILURES = {
+    BREAKDOWN: Status.STALLED,
+    INDEFINITE: Status.NON_CONVEX,
+    DIVERGED: Status.DIVERGED,
+}
+
 # A chunk is sized to touch about this many matrix entries: some 20 ms.
 CHUNK_WORK = 2e7
 # ... and the first one this many: on tiny problems a check costs more than many iterations.
@@ -85,6 +91,8 @@ class Solver:
     needs: ClassVar[dict[str, tuple[str, ...]]] = {}
     #: Largest chunk of iterations between checks.
     check_every: ClassVar[int] = MAX_CHUNK
+    #: Iterations without a better point, at least, before a run counts as stalled.
+    patience: ClassVar[int] = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -125,6 +133,10 @@ class Solver:
     def tighten(self, problem: Any, state: State) -> bool:
         """Answer to a DONE that the certificate did not confirm: whether to go on."""
         return False
+
+    def explain(self, problem: Any, state: State) -> str:
+        """Sentence for the message after BREAKDOWN, INDEFINITE or DIVERGED: what and where."""
+        return ""
 
     def evaluate(self, problem: Any, state: State) -> None:
         """Answer a NEED_EVAL: write the user's values into the state."""
@@ -275,8 +287,9 @@ def run(
     callback: Callable[[Any], Any] | None = None,
     warm_start: Any = None,
     deadline: float | None = None,
+    warn: bool = True,
 ) -> Result:
-    """Run a solver on a problem; `deadline` bounds an inner solve by its outer one's clock."""
+    """Run a solver on a problem; inner solves pass the outer one's `deadline` and do not `warn`."""
     start = perf_counter()
     check_pair(solver, problem)
     warm = _as_warm_start(warm_start)
@@ -284,7 +297,7 @@ def run(
     limit = start + solver.time_limit if solver.time_limit is not None else np.inf
     loop = _Run(solver, problem, tol, callback, start, min(limit, deadline or np.inf))
     status = loop.until_end(x0, warm)
-    return loop.result(status)
+    return loop.result(status, warn)
 
 
 class _Run:
@@ -311,6 +324,7 @@ class _Run:
         self.evaluations_before = getattr(problem, "evaluations", None)
         self.progress = _Progress(solver, tol) if solver.verbose else None
         self.interrupted: BaseException | None = None
+        self.reason = ""
 
     def until_end(self, x0: Any, warm: dict[str, Any]) -> Status:
         """Advance and check until there is a reason to stop."""
@@ -369,12 +383,9 @@ class _Run:
             return Status.OPTIMAL
         if stop:
             return Status.CALLBACK_STOP
-        if code == BREAKDOWN:
-            return Status.STALLED
-        if code == INDEFINITE:
-            return Status.NON_CONVEX
-        if code == DIVERGED:
-            return Status.DIVERGED
+        if code in _FAILURES:
+            self.reason = self.solver.explain(self.problem, state)
+            return _FAILURES[code]
         if code == DONE and not self.solver.tighten(self.problem, state):
             return Status.STALLED
         if now > self.deadline:
@@ -382,7 +393,8 @@ class _Run:
         if self.nit >= self.solver.max_iter:
             return Status.ITERATION_LIMIT
         # Slow is not stalled: also ask that half of all iterations went by without progress.
-        if self.checks_since_best >= PATIENCE and self.nit > 2 * self.nit_at_best:
+        idle, enough = self.nit - self.nit_at_best, max(self.nit_at_best, self.solver.patience)
+        if self.checks_since_best >= PATIENCE and idle > enough:
             return Status.STALLED
         return None
 
@@ -401,7 +413,7 @@ class _Run:
         first, largest = (int(max(1, min(most, total / work))) for total in (FIRST_WORK, CHUNK_WORK))
         return first, largest
 
-    def result(self, status: Status) -> Result:
+    def result(self, status: Status, warn: bool = True) -> Result:
         """The verdict: the best point, its certificate recomputed from the data."""
         if self.interrupted is not None and (
             self.solver.on_interrupt == "raise" or self.best is None
@@ -421,7 +433,7 @@ class _Run:
         result.fun = certificate.fun
         result.success = success
         result.status = status
-        result.message = _message(status, certificate)
+        result.message = _message(status, certificate, self.reason)
         result.nit = self.nit
         result.certificate = certificate
         result.history = self.history()
@@ -433,7 +445,7 @@ class _Run:
             for field, now, then in zip(("nfev", "njev", "nhev"), counts, before, strict=True):
                 result[field] = now - then
         result.time = perf_counter() - self.start
-        if not success and status not in (
+        if warn and not success and status not in (
             Status.CALLBACK_STOP,
             Status.INTERRUPTED,
             Status.INFEASIBLE,
@@ -480,10 +492,10 @@ def _as_warm_start(warm_start: Any) -> dict[str, Any]:
     )
 
 
-def _message(status: Status, certificate: Certificate) -> str:
+def _message(status: Status, certificate: Certificate, reason: str) -> str:
     if status is Status.OPTIMAL:
         return f"{status.sentence} The point is {CLAIMS[certificate.kind]}."
-    return status.sentence
+    return f"{status.sentence} {reason}".rstrip()
 
 
 _REMEDY = {
@@ -499,7 +511,7 @@ _REMEDY = {
 def _warn(loop: _Run, status: Status, certificate: Certificate) -> None:
     gates = sorted(certificate.gates.items(), key=lambda item: -float(item[1]))
     name, entry = gates[0] if gates else ("residual", np.nan)
-    remedy = _REMEDY.get(status, "see result.status")
+    remedy = loop.reason or _REMEDY.get(status, "see result.status")
     formula = getattr(entry, "formula", "")
     warnings.warn(
         f"{type(loop.solver).__name__}: {status.sentence[:-1].lower()} after {loop.nit} "

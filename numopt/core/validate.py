@@ -46,10 +46,12 @@ def as_matrix(value: Any, name: str) -> Any:
     dtype = value.dtype if value.dtype in (np.float32, np.float64) else None
     if dtype is None and value.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
-    columns = sp.csc_array(value, dtype=dtype or np.float64)
+    # The very object if it will do: what was computed from it is found again by identity.
+    kept = dtype is not None and isinstance(value, sp.csc_array)
+    columns = value if kept else sp.csc_array(value, dtype=dtype or np.float64)
     if not columns.has_canonical_format:
-        if columns.data is getattr(value, "data", None):
-            columns = columns.copy()  # the caller's duplicates are the caller's
+        # The caller's duplicates are the caller's; a cast copies the data, not the indices.
+        columns = columns.copy()
         columns.sum_duplicates()
     require_finite(columns.data, f"{name}.data")
     return columns
