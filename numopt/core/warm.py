@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +33,7 @@ def warm_cache(verbose: int = 0) -> int:
     >>> numopt.warm_cache() >= 0  # doctest: +SKIP
     True
     """
-    from numopt import functions, losses, penalties, problems, solvers  # noqa: F401
+    from numopt import losses, penalties, problems
     from numopt.core import jit
     from numopt.core.engine import ConvergenceWarning, solve
     from numopt.functions.minimize import minimize
@@ -52,14 +55,14 @@ def warm_cache(verbose: int = 0) -> int:
         (losses.Logistic(labels), penalties.MCP(0.1)),
         (losses.Huber(y), penalties.L1(0.1)),
     ]
-    jobs = {
-        f"{type(loss).__name__} + {type(penalty).__name__}": lambda loss=loss, penalty=penalty: (
-            solve(problems.Composite(loss, X, penalty))
+    jobs: dict[str, Callable[[], Any]] = {
+        f"{type(loss).__name__} + {type(penalty).__name__}": partial(
+            solve, problems.Composite(loss, X, penalty)
         )
         for loss, penalty in models
     }
-    jobs["minimize"] = lambda: minimize(lambda x: x @ x, np.ones(3), jac=lambda x: 2 * x)
-    jobs["solve_linear"] = lambda: solve_linear(np.eye(4), np.ones(4), method="cg")
+    jobs["minimize"] = partial(minimize, lambda x: x @ x, np.ones(3), jac=lambda x: 2 * x)
+    jobs["solve_linear"] = partial(solve_linear, np.eye(4), np.ones(4), method="cg")
 
     before = jit.statistics["misses"]
     with warnings.catch_warnings():

@@ -17,10 +17,9 @@ from numopt.core.generic import (
     n_columns,
     prox_1d,
     subdiff_distance_1d,
-    value_1d,
     value_of,
 )
-from numopt.core.jit import inner, kernel
+from numopt.core.jit import kernel
 from numopt.solvers._composite import gradient_affine, predict_affine
 
 
@@ -212,39 +211,6 @@ def descend_residual(data, index, h, curvature, u, mass, w, tol, sweeps):
         if worst <= tol:
             return worst, sweep + 1, shift
     return worst, sweeps, shift
-
-
-@kernel
-def slopes(penalty, index, w, slope, curvature):
-    """First and second derivative of the penalty at nonzero coordinates.
-
-    Read off the subdifferential distance: at x != 0 it is |grad + slope|.
-    """
-    for k in range(index.size):
-        slope[k] = _slope(penalty, w[k], index[k])
-        h = 1e-5 * w[k]
-        curvature[k] = (_slope(penalty, w[k] + h, index[k]) - slope[k]) / h
-
-
-@inner
-def _slope(penalty, x, j):
-    size = subdiff_distance_1d(penalty, x, 0.0 * x, j)
-    return size if subdiff_distance_1d(penalty, x, size, j) > size else -size
-
-
-@kernel
-def model_value(penalty, index, Q, q0, w0, w):
-    """q0'd + d'Qd/2 + sum phi(w), d = w - w0."""
-    total = 0.0
-    for k in range(index.size):
-        d = w[k] - w0[k]
-        total += q0[k] * d + value_1d(penalty, w[k], index[k])
-        if d != 0:
-            half = 0.0
-            for i in range(index.size):
-                half += Q[i, k] * (w[i] - w0[i])
-            total += 0.5 * d * half
-    return total
 
 
 @kernel

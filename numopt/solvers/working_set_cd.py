@@ -16,9 +16,7 @@ from numopt.solvers._coordinate_descent import (
     descend_residual,
     full_pass,
     gather,
-    model_value,
     objective_along,
-    slopes,
 )
 
 # Places in State.scalars.
@@ -245,8 +243,7 @@ class WorkingSetCD(Solver):
             q = state.g[index].copy()
             if problem.fit_intercept:
                 q -= state.g[-1] * (mean / mass)
-            exact = problem.penalty.offers("subdiff_distance_1d")
-            _descend(state.data.penalty, index, gram, q, w, tol, exact)
+            _descend(problem, state, gram, q, w, tol)
             shift = -(state.g[-1] + mean @ (w - state.w[index])) / mass
         step = np.zeros_like(state.w)
         step[index] = w - state.w[index]
@@ -283,34 +280,43 @@ def _gram(problem: Any, state: State) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _descend(
-    penalty: Any, index: np.ndarray, Q: np.ndarray, q: np.ndarray, w: np.ndarray, tol: float,
-    exact: bool,
-) -> None:  # fmt: skip
+    problem: Any, state: State, Q: np.ndarray, q: np.ndarray, w: np.ndarray, tol: float
+) -> None:
     """Coordinate descent with Newton steps on the support, until the violation is at most tol."""
+    index, penalty = state.working, problem.penalty
+    x = state.w[:-1].copy()
     w0, q0 = w.copy(), q.copy()
+
+    def model(v: np.ndarray) -> float:
+        d, x[index] = v - w0, v
+        return float(q0 @ d + 0.5 * d @ (Q @ d)) + penalty.value(x)
+
+    newton = penalty.offers("subdiff_distance_1d")
     support = w != 0
     for _ in range(100):
-        worst, _ = descend(penalty, index, Q, q, w, tol, 5)
+        worst, _ = descend(state.data.penalty, index, Q, q, w, tol, 5)
         if worst <= tol:
             return
         before, support = support, w != 0
-        if exact and support.any() and (before == support).all():
-            trial = _newton(penalty, index, Q, q, w, support)
-            if trial is None:
-                continue
-            values = [model_value(penalty, index, Q, q0, w0, v) for v in (trial, w)]
-            if values[0] <= values[1]:
+        if newton and support.any() and (before == support).all():
+            x[index] = w
+            trial = _newton(penalty, x, index, Q, q, w, np.flatnonzero(support))
+            if trial is not None and model(trial) <= model(w):
                 w[:] = trial
                 q[:] = q0 + Q @ (w - w0)
 
 
 def _newton(
-    penalty: Any, index: np.ndarray, Q: np.ndarray, q: np.ndarray, w: np.ndarray, on: np.ndarray
-) -> np.ndarray | None:
+    penalty: Any, x: np.ndarray, index: np.ndarray, Q: np.ndarray, q: np.ndarray, w: np.ndarray,
+    S: np.ndarray,
+) -> np.ndarray | None:  # fmt: skip
     """Newton's step on the support, cut at the first change of sign; None if it is not convex."""
-    S = np.flatnonzero(on)
-    slope, curvature = np.empty_like(w[S]), np.empty_like(w[S])
-    slopes(penalty, index[S], w[S], slope, curvature)
+    on = index[S]
+    slope = _slopes(penalty, x, on)
+    bend = 1e-5 * x[on]
+    moved = x.copy()
+    moved[on] += bend
+    curvature = (_slopes(penalty, moved, on) - slope) / bend
     try:
         factor = np.linalg.cholesky(Q[np.ix_(S, S)] + np.diag(curvature))
     except np.linalg.LinAlgError:
@@ -323,6 +329,13 @@ def _newton(
     if t < 1:
         trial[S[np.argmin(crossing)]] = 0
     return trial
+
+
+def _slopes(penalty: Any, x: np.ndarray, on: np.ndarray) -> np.ndarray:
+    """Derivatives of the penalty at nonzero coordinates, where the distance is |grad + slope|."""
+    size = penalty.subdiff_distances(x, np.zeros_like(x))
+    towards = penalty.subdiff_distances(x, size)
+    return np.where(towards > size, size, -size)[on]
 
 
 def _search(problem: Any, state: State, step: np.ndarray) -> bool:
