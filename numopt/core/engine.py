@@ -16,6 +16,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
+from contextvars import ContextVar
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -40,7 +41,7 @@ CHUNK_WORK = 2e7
 # ... and the first one this many: on tiny problems a check costs more than many iterations.
 FIRST_WORK = 2e4
 MAX_CHUNK = 256
-# Checks without a better point before a run counts as stalled.
+# Checks without a clearly better point before a run counts as stalled.
 PATIENCE = 30
 
 Code = int
@@ -91,7 +92,7 @@ class Solver:
     needs: ClassVar[dict[str, tuple[str, ...]]] = {}
     #: Largest chunk of iterations between checks.
     check_every: ClassVar[int] = MAX_CHUNK
-    #: Iterations without a better point, at least, before a run counts as stalled.
+    #: Iterations without a clearly better point, at least, before a run counts as stalled.
     patience: ClassVar[int] = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -249,7 +250,7 @@ def _check_options(cls: type[Solver], options: dict[str, Any]) -> None:
 def check_pair(solver: Solver, problem: Any) -> None:
     """Refuse a problem the solver cannot take, naming what is missing and who can."""
     kind = type(problem).__name__
-    if kind not in solver.accepts:
+    if not any(cls.__name__ in solver.accepts for cls in type(problem).__mro__):
         from numopt import solvers
 
         able = solvers.accepting(kind)
@@ -292,12 +293,31 @@ def run(
     """Run a solver on a problem; inner solves pass the outer one's `deadline` and do not `warn`."""
     start = perf_counter()
     check_pair(solver, problem)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {type(callback).__name__}")
     warm = _as_warm_start(warm_start)
     tol = solver.tol if solver.tol is not None else problem.default_tol
-    limit = start + solver.time_limit if solver.time_limit is not None else np.inf
-    loop = _Run(solver, problem, tol, callback, start, min(limit, deadline or np.inf))
-    status = loop.until_end(x0, warm)
+    limit = np.inf if solver.time_limit is None else start + solver.time_limit
+    if deadline is not None:
+        limit = min(limit, deadline)
+    loop = _Run(solver, problem, tol, callback, start, limit)
+    token = _running.set(loop)
+    try:
+        status = loop.until_end(x0, warm)
+    finally:
+        _running.reset(token)
     return loop.result(status, warn)
+
+
+def time_left() -> float:
+    """Seconds until the running solve has to end, for methods that call other libraries."""
+    loop = _running.get()
+    return np.inf if loop is None else loop.deadline - perf_counter()
+
+
+# The run that the present one was started in, by a solver or by the user's function: the inner
+# one ends at the outer one's deadline and hands Ctrl-C on to it.
+_running: ContextVar[_Run | None] = ContextVar("numopt_run", default=None)
 
 
 class _Run:
@@ -313,14 +333,17 @@ class _Run:
         deadline: float,
     ):
         self.solver, self.problem, self.tol, self.callback = solver, problem, tol, callback
+        self.outer = _running.get()
         self.start, self.deadline = start, deadline
+        if self.outer is not None:
+            self.deadline = min(deadline, self.outer.deadline)
         self.setup_time = 0.0
         self.nit = 0
         self.rows: list[tuple[int, float, Certificate]] = []
         self.best: dict[str, Any] | None = None
         self.best_worst = np.inf
-        self.checks_since_best = 0
-        self.nit_at_best = 0
+        # Last residual that was clearly better than the one noted before, for stall detection.
+        self.mark, self.nit_at_mark, self.checks_since_mark = np.inf, 0, 0
         self.evaluations_before = getattr(problem, "evaluations", None)
         self.progress = _Progress(solver, tol) if solver.verbose else None
         self.interrupted: BaseException | None = None
@@ -368,14 +391,11 @@ class _Run:
         self.rows.append((self.nit, now - self.start, certificate))
         worst = certificate.worst(self.tol)
         if worst < self.best_worst or self.best is None:
-            stale = worst > 0.999 * self.best_worst
-            self.checks_since_best = self.checks_since_best + 1 if stale else 0
-            if not stale:
-                self.nit_at_best = self.nit
             self.best_worst = worst
             self.best = _copied(self.solver.finish(self.problem, state))
-        else:
-            self.checks_since_best += 1
+        self.checks_since_mark += 1
+        if worst < 0.999 * self.mark:
+            self.mark, self.nit_at_mark, self.checks_since_mark = worst, self.nit, 0
         if self.progress:
             self.progress.show(self.nit, now - self.start, certificate)
         stop = self.callback is not None and self.nit and self.asked_to_stop(state, certificate)
@@ -393,8 +413,8 @@ class _Run:
         if self.nit >= self.solver.max_iter:
             return Status.ITERATION_LIMIT
         # Slow is not stalled: also ask that half of all iterations went by without progress.
-        idle, enough = self.nit - self.nit_at_best, max(self.nit_at_best, self.solver.patience)
-        if self.checks_since_best >= PATIENCE and idle > enough:
+        idle, enough = self.nit - self.nit_at_mark, max(self.nit_at_mark, self.solver.patience)
+        if self.checks_since_mark >= PATIENCE and idle > enough:
             return Status.STALLED
         return None
 
@@ -410,13 +430,15 @@ class _Run:
     def chunks(self) -> tuple[int, int]:
         """First and largest chunk, by the size of the problem alone: never by the clock."""
         work, most = max(self.solver.work(self.problem), 1.0), self.solver.check_every
-        first, largest = (int(max(1, min(most, total / work))) for total in (FIRST_WORK, CHUNK_WORK))
+        first, largest = (
+            int(max(1, min(most, total / work))) for total in (FIRST_WORK, CHUNK_WORK)
+        )
         return first, largest
 
     def result(self, status: Status, warn: bool = True) -> Result:
         """The verdict: the best point, its certificate recomputed from the data."""
         if self.interrupted is not None and (
-            self.solver.on_interrupt == "raise" or self.best is None
+            self.solver.on_interrupt == "raise" or self.best is None or self.outer is not None
         ):
             raise self.interrupted
         assert self.best is not None  # the first check always leaves a point
@@ -445,11 +467,16 @@ class _Run:
             for field, now, then in zip(("nfev", "njev", "nhev"), counts, before, strict=True):
                 result[field] = now - then
         result.time = perf_counter() - self.start
-        if warn and not success and status not in (
-            Status.CALLBACK_STOP,
-            Status.INTERRUPTED,
-            Status.INFEASIBLE,
-            Status.UNBOUNDED,
+        if (
+            warn
+            and not success
+            and status
+            not in (
+                Status.CALLBACK_STOP,
+                Status.INTERRUPTED,
+                Status.INFEASIBLE,
+                Status.UNBOUNDED,
+            )
         ):
             _warn(self, status, certificate)
         return result
@@ -509,8 +536,8 @@ _REMEDY = {
 
 
 def _warn(loop: _Run, status: Status, certificate: Certificate) -> None:
-    gates = sorted(certificate.gates.items(), key=lambda item: -float(item[1]))
-    name, entry = gates[0] if gates else ("residual", np.nan)
+    failed = [item for item in certificate.gates.items() if not item[1].met]
+    name, entry = max(failed, key=_badness, default=("residual", np.nan))
     remedy = loop.reason or _REMEDY.get(status, "see result.status")
     formula = getattr(entry, "formula", "")
     warnings.warn(
@@ -519,6 +546,10 @@ def _warn(loop: _Run, status: Status, certificate: Certificate) -> None:
         _warning_class(),
         stacklevel=_user_frame(),
     )
+
+
+def _badness(item: tuple[str, Any]) -> float:
+    return np.inf if np.isnan(item[1]) else abs(item[1])
 
 
 def _warning_class() -> type[Warning]:

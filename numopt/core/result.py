@@ -78,8 +78,8 @@ class Entry(float):
 
     @property
     def met(self) -> bool:
-        """Whether the number meets its tolerance; NaN never does."""
-        return self.tol is not None and bool(self <= self.tol)
+        """Whether the number is within its tolerance of 0; NaN never is."""
+        return self.tol is not None and bool(abs(self) <= self.tol)
 
     def __getnewargs__(self) -> tuple[float, str, bool, float | None]:
         return float(self), self.formula, self.gate, self.tol
@@ -136,19 +136,20 @@ class Certificate(Mapping[str, Entry]):
         return {name: entry for name, entry in self._entries.items() if entry.gate}
 
     def worst(self, tol: float | None = None) -> float:
-        """Largest gate entry over its tolerance: at most 1 when all are met, inf when any is NaN."""
+        """Largest gate entry over its tolerance: at most 1 if all are met, inf if one is NaN."""
         worst = 0.0
         for entry in self._entries.values():
             if entry.gate:
                 limit = entry.tol if tol is None else tol
-                ratio = float(entry) / limit if limit else float(entry) and np.inf
+                ratio = abs(entry) / limit if limit else abs(entry) and np.inf
                 if not ratio <= worst:
                     worst = ratio if ratio == ratio else np.inf
         return worst
 
     def met(self, tol: float) -> bool:
-        """Whether every gate entry is at most `tol`; NaN never is."""
-        return all(entry <= tol for entry in self._entries.values() if entry.gate)
+        """Whether there are gate entries and all are within `tol` of 0; NaN never is."""
+        gates = self.gates
+        return bool(gates) and all(abs(entry) <= tol for entry in gates.values())
 
     def at(self, tol: float) -> Certificate:
         """The same numbers, held against `tol`."""
