@@ -87,6 +87,12 @@ class Weighted(Penalty):
         w = self.weights[j]
         return w * conjugate_bound_1d(self.base, j) if w < np.inf else w
 
+    @property
+    def concavity(self) -> float:
+        """That of the base times the largest weight."""
+        finite = self.weights[np.isfinite(self.weights)]
+        return self.base.concavity * float(np.max(finite, initial=0.0))
+
     def alpha_max(self, grad0: Any) -> float:
         """Least strength of the base at which 0 is optimal."""
         grad0 = self._vector(grad0, "grad0")

@@ -92,6 +92,8 @@ class Solver:
     needs: ClassVar[dict[str, tuple[str, ...]]] = {}
     #: Largest chunk of iterations between checks.
     check_every: ClassVar[int] = MAX_CHUNK
+    #: Whether the objective never rises: then the last point is the best one.
+    descent: ClassVar[bool] = False
     #: Iterations without a clearly better point, at least, before a run counts as stalled.
     patience: ClassVar[int] = 0
 
@@ -341,7 +343,8 @@ class _Run:
         self.nit = 0
         self.rows: list[tuple[int, float, Certificate]] = []
         self.best: dict[str, Any] | None = None
-        self.best_worst = np.inf
+        self.proof: Certificate | None = None  # of the best point, once it is confirmed
+        self.best_worst = self.least_fun = np.inf
         # Last residual that was clearly better than the one noted before, for stall detection.
         self.mark, self.nit_at_mark, self.checks_since_mark = np.inf, 0, 0
         self.evaluations_before = getattr(problem, "evaluations", None)
@@ -390,17 +393,23 @@ class _Run:
         now = perf_counter()
         self.rows.append((self.nit, now - self.start, certificate))
         worst = certificate.worst(self.tol)
-        if worst < self.best_worst or self.best is None:
+        descent = self.solver.descent
+        if worst < self.best_worst or self.best is None or descent:
             self.best_worst = worst
-            self.best = _copied(self.solver.finish(self.problem, state))
+            # A descent method's point stays a view of its state until `result` copies it.
+            point = self.solver.finish(self.problem, state)
+            self.best = point if descent else _copied(point)
         self.checks_since_mark += 1
-        if worst < 0.999 * self.mark:
+        if worst < 0.999 * self.mark or (descent and certificate.fun < self.least_fun):
             self.mark, self.nit_at_mark, self.checks_since_mark = worst, self.nit, 0
+            self.least_fun = certificate.fun
         if self.progress:
             self.progress.show(self.nit, now - self.start, certificate)
         stop = self.callback is not None and self.nit and self.asked_to_stop(state, certificate)
         if certificate.met(self.tol):
-            return Status.OPTIMAL
+            if self.confirmed(state, certificate):
+                return Status.OPTIMAL
+            code = DONE  # the solver's measure was too kind: ask it for more
         if stop:
             return Status.CALLBACK_STOP
         if code in _FAILURES:
@@ -417,6 +426,17 @@ class _Run:
         if self.checks_since_mark >= PATIENCE and idle > enough:
             return Status.STALLED
         return None
+
+    def confirmed(self, state: State, certificate: Certificate) -> bool:
+        """Whether the problem's own certificate agrees that the current point is good enough."""
+        if type(self.solver).measure is not Solver.measure:
+            problem, point = self.problem, _copied(self.solver.finish(self.problem, state))
+            certificate = problem.certificate(point["x"], **problem.parts_of(point))
+            if not certificate.met(self.tol):
+                return False
+            self.best = point
+        self.proof = certificate
+        return True
 
     def asked_to_stop(self, state: State, certificate: Certificate) -> bool:
         point = self.solver.finish(self.problem, state)
@@ -443,8 +463,11 @@ class _Run:
             raise self.interrupted
         assert self.best is not None  # the first check always leaves a point
         problem, tol = self.problem, self.tol
-        best = self.best
-        certificate = problem.certificate(best["x"], **problem.parts_of(best)).at(tol)
+        best = _copied(self.best) if self.solver.descent else self.best
+        certificate = self.proof
+        if certificate is None:
+            certificate = problem.certificate(best["x"], **problem.parts_of(best))
+        certificate = certificate.at(tol)
         success = certificate.met(tol)
         if success and status not in (Status.CALLBACK_STOP, Status.INTERRUPTED):
             status = Status.OPTIMAL
@@ -572,7 +595,7 @@ def _user_frame() -> int:
     depth, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("numopt."):
         depth, frame = depth + 1, frame.f_back
-    return depth - 1
+    return depth
 
 
 class _Progress:

@@ -84,6 +84,11 @@ class Penalty(Block):
         return float(penalty_dual_scale(self.spec(u.dtype), u))
 
     @property
+    def concavity(self) -> float:
+        """Least c such that value(x) + c |x|^2 / 2 is convex; 0 if convex or not known."""
+        return 0.0
+
+    @property
     def has_conjugate(self) -> bool:
         """Whether `conjugate` can be called."""
         return self.offers("conjugate_1d") or self.offers("conjugate_of")

@@ -56,6 +56,11 @@ class MCP(Penalty):
         object.__setattr__(self, "gamma", min(self.gamma, FLAT_NOWHERE))
         require_weights(self)
 
+    @property
+    def concavity(self) -> float:
+        """1 / gamma, times the largest weight."""
+        return 1 / self.gamma * _largest(self.weights)
+
     def value_1d(self, x, j):
         t = abs(x)
         if t <= self.gamma * self.alpha:
@@ -120,6 +125,11 @@ class SCAD(Penalty):
         object.__setattr__(self, "a", min(self.a, FLAT_NOWHERE))
         require_weights(self)
 
+    @property
+    def concavity(self) -> float:
+        """1 / (a - 1), times the largest weight."""
+        return 1 / (self.a - 1) * _largest(self.weights)
+
     def value_1d(self, x, j):
         t = abs(x)
         if t <= self.alpha:
@@ -153,3 +163,9 @@ class SCAD(Penalty):
             return max(abs(grad) - self.alpha, grad * 0)
         slope = min(self.alpha, max((self.a * self.alpha - abs(x)) / (self.a - 1), grad * 0))
         return abs(grad + slope) if x > 0 else abs(grad - slope)
+
+
+def _largest(weights):
+    if weights is None:
+        return 1.0
+    return float(np.max(weights[np.isfinite(weights)], initial=0.0))

@@ -63,7 +63,6 @@ class Composite(Problem):
     0.0
     """
 
-    default_solver: ClassVar[str] = "prox-grad"
     certificate_parts: ClassVar[tuple[str, ...]] = ("intercept",)
 
     loss: Any
@@ -93,6 +92,12 @@ class Composite(Problem):
                 f"A has {p} columns but the penalty {type(self.penalty).__name__} was made for "
                 f"{self.penalty.size} coordinates"
             )
+
+    @property
+    def default_solver(self) -> str:  # type: ignore[override]
+        """Coordinate descent where the penalty separates, else accelerated proximal gradient."""
+        separable = self.penalty.offers("prox_1d") and self.penalty.offers("value_1d")
+        return "working-set-cd" if separable and self.loss.offers("hessian_1d") else "prox-grad"
 
     @property
     def dtype(self) -> Any:

@@ -146,8 +146,11 @@ def gather(X, index, out):
 
 
 @kernel
-def descend(penalty, index, Q, q, w, tol, sweeps):
+def descend(penalty, index, Q, q, w, tol, sweeps, floor):
     """Cyclic coordinate descent on q'd + d'Qd/2 + sum phi(w + d), in place.
+
+    Curvatures below `floor` are raised to it: above a penalty's concavity its prox is continuous,
+    so that coordinates slide to the next stationary point instead of jumping past it.
 
     q is the gradient at w and is kept up to date. Returns the largest violation of the last sweep
     and how many sweeps were done.
@@ -156,9 +159,9 @@ def descend(penalty, index, Q, q, w, tol, sweeps):
     for sweep in range(sweeps):
         worst = 0.0
         for k in range(index.size):
-            curvature = Q[k, k]
-            if not curvature > 0:
+            if not Q[k, k] > 0:
                 continue
+            curvature = max(Q[k, k], floor)
             violation = violation_1d(penalty, w[k], q[k], curvature, index[k])
             if not violation <= worst:
                 worst = violation
@@ -177,7 +180,7 @@ def descend(penalty, index, Q, q, w, tol, sweeps):
 
 
 @kernel
-def descend_residual(data, index, h, curvature, u, mass, w, tol, sweeps):
+def descend_residual(data, index, h, curvature, u, mass, w, tol, sweeps, floor):
     """The same without a Gram matrix: u = r + h * (X d + db) is kept up to date instead.
 
     With an intercept its shift db is minimised over after every move; `mass` is sum h. Returns
@@ -196,12 +199,12 @@ def descend_residual(data, index, h, curvature, u, mass, w, tol, sweeps):
                 u[i] += h[i] * db
         for k in range(index.size):
             j = index[k]
-            L = curvature[j]
+            L = max(curvature[j], floor)
             grad = col_dot(data.X, j, u)
             violation = violation_1d(data.penalty, w[k], grad, L, j)
             if not violation <= worst:
                 worst = violation
-            if violation == 0 or not L > 1e-300:
+            if violation == 0 or not curvature[j] > 1e-300:
                 continue
             new = prox_1d(data.penalty, w[k] - grad / L, 1.0 / L, j)
             d = new - w[k]

@@ -221,18 +221,19 @@ class WorkingSetCD(Solver):
     def _minimise_model(self, problem: Any, state: State) -> bool:
         """Step to the minimiser of the model on the working set; whether a step was found."""
         s, index = state.scalars, state.working
-        tol = max(s[INNER] * s[RESIDUAL], 0.5 * s[TARGET])
-        if not problem.loss.quadratic:
-            tol = max(0.1 * tol, 0.25 * s[TARGET])
+        # With a Gram matrix sweeps are cheap next to a pass over A: solve the model well.
         dense = state.columns.shape[1] > 0
+        final = problem.loss.quadratic and index.size == problem.size
+        share = 0.0 if final else s[INNER] * (0.03 if dense else 1.0)
+        tol = max(share * s[RESIDUAL], 0.5 * s[TARGET])
         w = state.w[index].copy()
         if not dense:
             if not problem.loss.quadratic:
                 _weigh(state, columns=True, bound=self._bound(problem, s))
-            u = state.r.copy()
+            u, floor = state.r.copy(), 1.05 * problem.penalty.concavity
             mass = state.h.sum()
             shift = descend_residual(
-                state.data, index, state.h, state.curvature, u, mass, w, tol, 1000
+                state.data, index, state.h, state.curvature, u, mass, w, tol, 1000, floor
             )[2]
         else:
             gram, mean = state.gram, state.mean
@@ -293,8 +294,11 @@ def _descend(
 
     newton = penalty.offers("subdiff_distance_1d")
     support = w != 0
+    # Few sweeps before each Newton step, but more where a sweep costs less than the call.
+    floor = 1.05 * penalty.concavity
+    sweeps = max(5, int(2e5 / max(index.size, 1) ** 2))
     for _ in range(100):
-        worst, _ = descend(state.data.penalty, index, Q, q, w, tol, 5)
+        worst, _ = descend(state.data.penalty, index, Q, q, w, tol, sweeps, floor)
         if worst <= tol:
             return
         before, support = support, w != 0
@@ -310,13 +314,19 @@ def _newton(
     penalty: Any, x: np.ndarray, index: np.ndarray, Q: np.ndarray, q: np.ndarray, w: np.ndarray,
     S: np.ndarray,
 ) -> np.ndarray | None:  # fmt: skip
-    """Newton's step on the support, cut at the first change of sign; None if it is not convex."""
+    """Newton's step on the smooth part of the support, cut at the first change of sign.
+
+    None if the model is not convex there, or nothing is smooth.
+    """
+    here = _slopes(penalty, x)
+    bend = np.where(x == 0, 0, 1e-5 * x)
+    there = _slopes(penalty, x + bend)
+    S = S[np.isfinite(here[index[S]]) & np.isfinite(there[index[S]])]
+    if S.size == 0:
+        return None
     on = index[S]
-    slope = _slopes(penalty, x, on)
-    bend = 1e-5 * x[on]
-    moved = x.copy()
-    moved[on] += bend
-    curvature = (_slopes(penalty, moved, on) - slope) / bend
+    slope = here[on]
+    curvature = (there[on] - slope) / bend[on]
     try:
         factor = np.linalg.cholesky(Q[np.ix_(S, S)] + np.diag(curvature))
     except np.linalg.LinAlgError:
@@ -331,11 +341,19 @@ def _newton(
     return trial
 
 
-def _slopes(penalty: Any, x: np.ndarray, on: np.ndarray) -> np.ndarray:
-    """Derivatives of the penalty at nonzero coordinates, where the distance is |grad + slope|."""
-    size = penalty.subdiff_distances(x, np.zeros_like(x))
-    towards = penalty.subdiff_distances(x, size)
-    return np.where(towards > size, size, -size)[on]
+def _slopes(penalty: Any, x: np.ndarray) -> np.ndarray:
+    """Derivatives of the penalty where it has one, NaN elsewhere.
+
+    Read off the subdifferential distance: where the penalty is smooth that is |grad + slope|, so
+    opposite gradients G and -G beyond the slope have distances that sum to 2 G; at a kink, less.
+    """
+    at_zero = penalty.subdiff_distances(x, np.zeros_like(x))
+    size = np.where(np.isfinite(at_zero), at_zero, 0)
+    ahead = penalty.subdiff_distances(x, size)
+    beyond = 2 * size + 1
+    both = penalty.subdiff_distances(x, beyond) + penalty.subdiff_distances(x, -beyond)
+    smooth = np.isfinite(at_zero) & (both > 2 * beyond * (1 - 1e-6))
+    return np.where(smooth, np.where(ahead > size, size, -size), np.nan)
 
 
 def _search(problem: Any, state: State, step: np.ndarray) -> bool:
