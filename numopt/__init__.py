@@ -25,7 +25,7 @@ _WHERE = {
     "solve_linear": "functions.solve_linear",
     "warm_cache": "core.warm",
 }
-_MODULES = ("calculus", "losses", "penalties", "problems", "sets", "solvers")
+_MODULES = ("calculus", "estimators", "losses", "penalties", "problems", "sets", "solvers")
 
 __all__ = ["__version__", *_WHERE, *_MODULES]
 

@@ -24,6 +24,15 @@ class CompositeData(NamedTuple):
     intercept: bool  # whether a free constant is added to the prediction
 
 
+class NullModel(NamedTuple):
+    """The best model without what is penalised."""
+
+    w: np.ndarray  # p coefficients, of which the unpenalised ones may differ from 0; intercept
+    gradient: np.ndarray  # p, of the loss with respect to the coefficients
+    fun: float  # its loss
+    noise: float  # size of gradients that are rounding errors
+
+
 @dataclass(frozen=True, eq=False)
 class Composite(Problem):
     r"""Penalised linear model, :math:`\min_{x, b} f(A x + b) + \phi(x)`.
@@ -85,6 +94,10 @@ class Composite(Problem):
         n, p = self.A.shape
         if n == 0:
             raise ValueError("A has no rows; give at least one sample")
+        if p == 0 and not self.penalty.separable:
+            raise ValueError(
+                f"A has no columns, and {type(self.penalty).__name__} needs at least one coordinate"
+            )
         if self.loss.y.shape[0] != n:
             raise ValueError(f"A has {n} rows but y has {self.loss.y.shape[0]} entries")
         if self.penalty.size not in (None, p):
@@ -167,30 +180,43 @@ class Composite(Problem):
         s = self.penalty.dual_scale(-g)
         return float(fun + self.loss.conjugate(s * r) + self.penalty.conjugate(-s * g))
 
+    def alpha_max(self) -> float:
+        """Least strength of the penalty at which x = 0 is optimal, unpenalised part aside."""
+        return float(self.penalty.alpha_max(self.null_model().gradient))
+
     def scales(self) -> tuple[float, float]:
         """alpha_max for relative residuals and the objective at x = 0; computed once."""
         return self.cached("scales", (self.loss, self.A, self.penalty, self.fit_intercept), self._scales)
 
     def _scales(self) -> tuple[float, float]:
-        weights = getattr(self.penalty, "weights", None)
-        key = (self.loss, self.A, weights, bool(self.fit_intercept))
-        grad0, fun0, noise = self.cached("null", key, self._null)
+        _, grad0, fun0, noise = self.null_model()
         alpha_max = min(self.penalty.alpha_max(grad0), float(np.max(np.abs(grad0), initial=0.0)))
         if not alpha_max > noise:
             # 0 is optimal but for rounding: measure against the size of the terms themselves.
             alpha_max = noise / 1e-12 or 1.0
         return alpha_max, fun0 if fun0 > 0 else 1.0
 
-    def _null(self) -> tuple[np.ndarray, float, float]:
-        """Gradient, objective and rounding level with the unpenalised part alone fitted."""
+    def null_model(self) -> NullModel:
+        """The best model with the intercept and coefficients of weight 0 alone."""
+        weights = getattr(self.penalty, "weights", None)
+        key = (self.loss, self.A, weights, bool(self.fit_intercept))
+        return self.cached("null", key, self._null_model)
+
+    def _null_model(self) -> NullModel:
         weights = getattr(self.penalty, "weights", None)
         free = np.flatnonzero(weights == 0) if weights is not None else np.array([], int)
-        z = _fit_free(self.loss, _columns(self.A, free), self.fit_intercept)
-        r = self.loss.gradient(z)
+        columns = _columns(self.A, free)
+        if self.fit_intercept:
+            columns = np.column_stack([columns, np.ones(len(columns))])
+        fitted, z = _fit_free(self.loss, columns)
+        w = np.zeros(self.size + 1)
+        w[free] = fitted[: free.size]
+        w[self.size :] = fitted[free.size :]
         at_zero = self.loss.gradient(np.zeros_like(z))
         largest = abs(self.A).max() if self.nnz else 0.0
         noise = 1e-12 * float(np.abs(at_zero).sum() * largest)
-        return _times(self.A.T, r), float(self.loss.value(z)), noise
+        value, r = self.loss.value_and_gradient(z)
+        return NullModel(w, _times(self.A.T, r), float(value), noise)
 
     def lipschitz(self) -> float:
         """Largest curvature of f(A x), by power iteration; 1 for a zero matrix."""
@@ -270,13 +296,11 @@ def _columns(A: Any, index: np.ndarray) -> np.ndarray:
     return np.asarray(chosen.toarray() if sp.issparse(chosen) else chosen, np.float64)
 
 
-def _fit_free(loss: Any, columns: np.ndarray, intercept: bool) -> np.ndarray:
-    """Prediction of the best model with `columns` and the intercept alone, by Newton's method."""
-    z = np.zeros(loss.y.shape[0])
-    if intercept:
-        columns = np.column_stack([np.ones(z.size), columns])
+def _fit_free(loss: Any, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients and prediction of the best model with `columns` alone, by Newton's method."""
+    z = np.zeros(len(columns))
     if columns.shape[1] == 0:
-        return z
+        return np.zeros(0), z
     w = np.zeros(columns.shape[1])
     value = loss.value(z)
     for _ in range(50):
@@ -300,4 +324,4 @@ def _fit_free(loss: Any, columns: np.ndarray, intercept: bool) -> np.ndarray:
         else:
             break
         w, z, value = w + step * direction, trial, trial_value
-    return z
+    return w, z
