@@ -25,7 +25,10 @@ class Problem:
     #: Fields of a result, besides x, that the certificate needs.
     certificate_parts: ClassVar[tuple[str, ...]] = ()
 
+    # Name -> (the data it was computed from, the value): of this problem, and the latest of all
+    # that came of one another by `replace`, so that a sequence of siblings shares it too.
     _memo: dict[str, tuple[tuple[Any, ...], Any]]
+    _family: dict[str, tuple[tuple[Any, ...], Any]]
 
     def objective(self, x: Any) -> float:
         """Objective at x."""
@@ -54,32 +57,36 @@ class Problem:
                 f"it has {', '.join(sorted(fields))}"
             )
         related = dataclasses.replace(self, **changes)  # type: ignore[type-var]
-        related.memo.update(self.memo)
+        memo, family = self._caches()
+        object.__setattr__(related, "_memo", {**memo, **related.__dict__.get("_memo", {})})
+        object.__setattr__(related, "_family", family)
         return related
-
-    @property
-    def memo(self) -> dict[str, tuple[tuple[Any, ...], Any]]:
-        """Name -> (the data it was computed from, the value)."""
-        if "_memo" not in self.__dict__:
-            object.__setattr__(self, "_memo", {})
-        return self._memo
 
     def cached(self, name: str, data: tuple[Any, ...], build: Callable[[], T]) -> T:
         """`build()`, or its last value if it was made from these very objects."""
-        known = self.memo.get(name)
-        if known is not None and len(known[0]) == len(data):
-            if all(a is b for a, b in zip(known[0], data, strict=True)):
-                return known[1]
+        memo, family = self._caches()
+        for known in (memo.get(name), family.get(name)):
+            if known is not None and len(known[0]) == len(data):
+                if all(a is b for a, b in zip(known[0], data, strict=True)):
+                    memo[name] = known
+                    return known[1]
         value = build()
-        self.memo[name] = (data, value)
+        memo[name] = family[name] = (data, value)
         return value
+
+    def _caches(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        if "_memo" not in self.__dict__:
+            object.__setattr__(self, "_family", {})
+            object.__setattr__(self, "_memo", {})
+        return self._memo, self._family
 
     def parts_of(self, result: Any) -> dict[str, Any]:
         """What `certificate` takes besides x, from a result."""
         return {name: result[name] for name in self.certificate_parts if name in result}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_memo"}
+        caches = ("_memo", "_family")
+        return {key: value for key, value in self.__dict__.items() if key not in caches}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for key, value in state.items():

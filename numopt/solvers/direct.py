@@ -29,6 +29,7 @@ class State(NamedTuple):
     x: np.ndarray  # x_k in the working precision
     r: np.ndarray  # b - A x_k in float64
     rank_deficient: np.ndarray  # one flag: A turned out singular to working precision
+    kinds: list[str]  # of the factors used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,34 +90,35 @@ class Direct(Solver):
             start = require_length(as_vector(x0, "x0", problem.dtype), x.size, "x0")
             if problem.b.any():  # else x = 0 is exact
                 x[:] = start
-        return State(x, problem.residual(x), np.zeros(1, bool))
+        return State(x, problem.residual(x), np.zeros(1, bool), [])
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
         if n == 0:
             return 0, RUNNING
         factor = self._factor(problem, state)
-        before = after = float(np.linalg.norm(state.r))
+        before = after = _norm(state.r)
         with np.errstate(all="ignore"):
             step = factor.solve(state.r.astype(problem.dtype))
             x = state.x + step
             # After a step so long that this fails, the residual is rounding and nothing else.
-            credible = np.finfo(x.dtype).eps * factor.norm * np.linalg.norm(step) < before
+            credible = np.finfo(x.dtype).eps * factor.norm * _norm(step) < before
         if np.isfinite(x).all():
             r = problem.residual(x)
-            after = float(np.linalg.norm(r))
+            after = _norm(r)
             if after < before:
                 state.x[:], state.r[:] = x, r
         if after <= 0.5 * before:
             return 1, RUNNING
         if not credible and not state.rank_deficient[0]:
             state.rank_deficient[0] = True
+            state.x[:], state.r[:] = 0, problem.b  # x may be long and wrong by now
             return 1, RUNNING
         return 1, BREAKDOWN
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         point = {"x": state.x, "warm_start": {"x": state.x}}
-        if (known := problem.memo.get(_key(state))) is not None:
-            point["factorization"] = known[1].kind
+        if state.kinds:
+            point["factorization"] = state.kinds[-1]
         return point
 
     def explain(self, problem: Any, state: State) -> str:
@@ -130,11 +132,14 @@ class Direct(Solver):
             build = _shifted_lu if sp.issparse(A) else _svd
         else:
             build = _sparse_lu if sp.issparse(A) else _dense
-        return problem.cached(_key(state), (A,), lambda: build(problem))
+        factor = problem.cached(build.__name__, (A,), lambda: build(problem))
+        state.kinds.append(factor.kind)
+        return factor
 
 
-def _key(state: State) -> str:
-    return "second factor" if state.rank_deficient[0] else "factor"
+def _norm(v: np.ndarray) -> float:
+    """Euclidean norm that does not overflow."""
+    return float(scipy.linalg.norm(v, check_finite=False))
 
 
 def _dense(problem: Any) -> Factor:
