@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,14 +10,8 @@ from numba import types
 
 from numopt.core.generic import generic
 from numopt.core.jit import inner
-
-
-class CSR(NamedTuple):
-    """A sparse matrix by rows, as kernels see it."""
-
-    data: np.ndarray
-    indices: np.ndarray
-    indptr: np.ndarray
+from numopt.linalg import sparse
+from numopt.linalg.sparse import CSR
 
 
 def lower_rows(A: Any, dtype: Any) -> Any:
@@ -35,39 +29,25 @@ def lower_rows(A: Any, dtype: Any) -> Any:
 
 def multiply_dot(A, x, out):
     """out = A x, and x'A x of a square A, accumulated in float64."""
-    total = 0.0
-    for i in range(out.size):
-        out[i] = row_dot(A, i, x)
-        total += x[i] * out[i]
-    return total
+    if isinstance(A, CSR):
+        return sparse.multiply_dot(A, x, out)
+    return _dense_multiply_dot(A, x, out)
 
 
 @generic(multiply_dot)
 def _multiply_dot(A, x, out):
-    return multiply_dot
-
-
-def row_dot(A, i, x):
-    """a_i' x."""
-    if isinstance(A, CSR):
-        entries = slice(A.indptr[i], A.indptr[i + 1])
-        return A.data[entries] @ x[A.indices[entries]]
-    return A[i] @ x
-
-
-@generic(row_dot)
-def _row_dot(A, i, x):
     if isinstance(A, types.Array):
-        return lambda A, i, x: _dense_row_dot(A, i, x)
+        return lambda A, x, out: _dense_multiply_dot(A, x, out)
+    return lambda A, x, out: sparse.multiply_dot(A, x, out)
 
-    def sparse(A, i, x):
-        total = x.dtype.type(0)
-        # Unsigned indices: Numba then spares the test for negative ones, half of the time here.
-        for k in range(np.uint64(A.indptr[i]), np.uint64(A.indptr[i + 1])):
-            total += A.data[k] * x[np.uint64(A.indices[k])]
-        return total
 
-    return sparse
+@inner
+def _dense_multiply_dot(A, x, out):
+    total = 0.0
+    for i in range(out.size):
+        out[i] = _dense_row_dot(A, i, x)
+        total += x[i] * out[i]
+    return total
 
 
 @inner(reduction=True)
