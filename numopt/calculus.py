@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from numopt.core.block import Block, block
+from numopt.core.block import block, is_block
 from numopt.core.stubs import (
     conjugate_1d,
     conjugate_bound_1d,
@@ -38,13 +38,11 @@ class Weighted(Penalty):
     [3.0, 1.0]
     """
 
-    keeps_weights: ClassVar[bool] = True
-
     base: Penalty
     weights: np.ndarray
 
     def __post_init__(self) -> None:
-        if not isinstance(self.base, Block) and not hasattr(self.base, "Spec"):
+        if not is_block(self.base):
             raise TypeError(f"Weighted: base must be a penalty, got {type(self.base).__name__}")
         if not self.base.separable:
             raise TypeError(

@@ -13,31 +13,39 @@ import sys
 from collections import namedtuple
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
+from typing import Any, ClassVar, TypeVar, cast, dataclass_transform, overload
 
 import numpy as np
 
-# Methods that kernels call on a block; a class body offers those that mean something for it.
-SCALAR_METHODS = (
-    "value_1d",  # (x, j): penalty of coordinate j at x, or loss of sample j at prediction x
-    "prox_1d",  # (x, step, j): argmin_z (z - x)^2 / 2 + step * value_1d(z, j)
-    "subdiff_distance_1d",  # (x, grad, j): dist(-grad, subdifferential of value_1d at x)
-    "gradient_1d",  # (z, i): derivative of the loss of sample i
-    "hessian_1d",  # (z, i): its second derivative
-    "conjugate_1d",  # (u, i): convex conjugate
-    "conjugate_bound_1d",  # (j): largest |u| at which the conjugate is finite
-)
-VECTOR_METHODS = (
-    "value_of",  # (x): value at a vector
-    "prox_into",  # (v, step, out): prox without allocation
-    "subdiff_distance_of",  # (x, grad): max over blocks of dist(-grad, subdifferential)
-    "conjugate_of",  # (u)
-)
+# Methods that kernels call on a block, with their arguments after self; a class body offers those
+# that mean something for it.
+SCALAR_METHODS = {
+    "value_1d": "x, j",  # penalty of coordinate j at x, or loss of sample j at prediction x
+    "prox_1d": "x, step, j",  # argmin_z (z - x)^2 / 2 + step * value_1d(z, j)
+    "subdiff_distance_1d": "x, grad, j",  # dist(-grad, subdifferential of value_1d at x)
+    "gradient_1d": "z, i",  # derivative of the loss of sample i
+    "hessian_1d": "z, i",  # its second derivative
+    "conjugate_1d": "u, i",  # convex conjugate
+    "conjugate_bound_1d": "j",  # largest |u| at which the conjugate is finite
+}
+VECTOR_METHODS = {
+    "value_of": "x",  # value at a vector
+    "prox_into": "v, step, out",  # prox without allocation
+    "subdiff_distance_of": "x, grad",  # max over blocks of dist(-grad, subdifferential)
+    "conjugate_of": "u",
+}
 # User-facing vector forms; a user's class may write these instead, and they are compiled as well.
-PUBLIC_METHODS = ("value", "prox", "subdiff_distance", "conjugate", "project")
-COMPILED_METHODS = SCALAR_METHODS + VECTOR_METHODS + PUBLIC_METHODS
+PUBLIC_METHODS = {
+    "value": "x",
+    "prox": "v, step",
+    "subdiff_distance": "x, grad",
+    "conjugate": "u",
+    "project": "x",
+}
+COMPILED_METHODS = {**SCALAR_METHODS, **VECTOR_METHODS, **PUBLIC_METHODS}
 
-# Fields that stay out of the Spec: the front of a block folds them into its data.
+# Fields that stay out of the Spec: the front of a block folds them into its data; weights do not
+# where the methods of a class read them.
 _HOST_FIELDS = ("weights", "sample_weight", "offset")
 
 Class = TypeVar("Class", bound=type)
@@ -89,6 +97,12 @@ class Block:
         """Whether kernels can call `method` on this block."""
         return method in cls.Spec.compiled_methods
 
+    def require(self, *choice: str) -> None:
+        """Refuse to go on where kernels can call none of these methods."""
+        if not any(self.offers(method) for method in choice):
+            wanted = " or ".join(f"{m}(self, {COMPILED_METHODS[m]})" for m in choice)
+            raise TypeError(f"{type(self).__name__} does not offer {wanted}")
+
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
@@ -109,9 +123,7 @@ def block(
     *, base: type[Block] | None = None, convex: bool | None = None
 ) -> Callable[[Class], Class]: ...
 @dataclass_transform(frozen_default=True, eq_default=False)
-def block(
-    cls: Any = None, *, base: type[Block] | None = None, convex: bool | None = None
-) -> Any:
+def block(cls: Any = None, *, base: type[Block] | None = None, convex: bool | None = None) -> Any:
     """Make a class a block: a frozen dataclass whose methods run inside compiled kernels.
 
     A penalty needs ``value_1d(self, x, j)`` and ``prox_1d(self, x, step, j)``; give it
@@ -144,10 +156,11 @@ def block(
     5.0
     """
     if cls is None:
-        return lambda cls: block(cls, base=base, convex=convex)
+        return lambda cls: block(cls, base=base, convex=convex)  # type: ignore[call-overload]
     _wrap_validation(cls)
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
     own = {name: f for name, f in vars(cls).items() if isinstance(f, FunctionType)}
+    _check_arguments(cls, own)
     for parent in cls.__mro__[1:]:
         for name, method in getattr(vars(parent).get("Spec"), "methods", {}).items():
             own.setdefault(name, method)
@@ -162,39 +175,64 @@ def block(
 
 def lower(value: Any, dtype: Any) -> Any:
     """One field of a block in compiled form."""
-    if isinstance(value, Block):
+    if is_block(value):
         return value.spec(dtype)
     if isinstance(value, tuple):
         return tuple(lower(member, dtype) for member in value)
     if isinstance(value, float):
         return np.dtype(dtype).type(value)
+    if isinstance(value, (bool, int)):
+        return value
     if isinstance(value, np.ndarray):
         kind = dtype if value.dtype.kind == "f" else value.dtype
         # Kernels are compiled for aligned, writeable, contiguous arrays: one compilation, not six.
         array = np.require(value, kind, ["C", "A"])
         return array if array.flags.writeable else array.copy()
-    return value
+    raise TypeError(
+        f"kernels take numbers, arrays, blocks and tuples of these, not {value!r}; "
+        "for bounds that are absent use infinities"
+    )
 
 
-def _spec_class(cls: Any, methods: dict[str, Callable[..., Any]]) -> Any:
-    names = [f.name for f in dataclasses.fields(cls) if f.name not in _HOST_FIELDS]
-    if cls.__dict__.get("keeps_weights"):
-        names = [f.name for f in dataclasses.fields(cls)]
+def is_block(value: Any) -> bool:
+    """Whether a value is a block, of the library's or of a user's class."""
+    return hasattr(type(value), "Spec")
+
+
+def _check_arguments(cls: Any, methods: dict[str, FunctionType]) -> None:
+    """Refuse compiled methods with other arguments than kernels give them."""
+    for name in COMPILED_METHODS.keys() & methods.keys():
+        expected = ["self", *COMPILED_METHODS[name].split(", ")]
+        code = methods[name].__code__
+        optional = len(methods[name].__defaults__ or ())
+        if not code.co_argcount - optional <= len(expected) <= code.co_argcount:
+            found = code.co_varnames[: code.co_argcount]
+            raise TypeError(
+                f"{cls.__name__}.{name} must take ({', '.join(expected)}), "
+                f"found ({', '.join(found)})"
+            )
+
+
+def _spec_class(cls: Any, methods: dict[str, FunctionType]) -> Any:
+    compiled = [f for n, f in methods.items() if n in COMPILED_METHODS]
+    read = {name for method in compiled for name in method.__code__.co_names}
+    host = [n for n in _HOST_FIELDS if n != "weights" or n not in read]
+    names = [f.name for f in dataclasses.fields(cls) if f.name not in host]
     # Numba cannot unbox an empty namedtuple: a block without fields gets one.
-    spec = namedtuple("Spec", names or ["empty"])  # type: ignore[misc]
+    spec = cast(Any, namedtuple("Spec", names or ["empty"]))  # type: ignore[misc]
     spec.__module__ = cls.__module__
     spec.__qualname__ = f"{cls.__qualname__}.Spec"
-    # Numba names machine code after the argument types: two classes of one name would be one.
+    # Numba knows a namedtuple by its name and fields: two classes of one name would be one.
     spec.__name__ = _unique_name(cls, methods)
     spec.__doc__ = f"Compiled form of {cls.__name__}."
     # All functions of the class body can be called on `self` in kernels, as in plain Python.
-    spec.methods = {n: f for n, f in methods.items() if not n.startswith("__") and n not in names}  # type: ignore[attr-defined]
-    spec.compiled_methods = {n: f for n, f in spec.methods.items() if n in COMPILED_METHODS}  # type: ignore[attr-defined]
-    for name, method in spec.methods.items():  # type: ignore[attr-defined]
+    spec.methods = {n: f for n, f in methods.items() if not n.startswith("__") and n not in names}
+    spec.compiled_methods = {n: f for n, f in spec.methods.items() if n in COMPILED_METHODS}
+    for name, method in spec.methods.items():
         if not hasattr(tuple, name):
             setattr(spec, name, method)
     if generic := sys.modules.get("numopt.core.generic"):
-        generic.allow_methods(spec.methods)  # type: ignore[attr-defined]
+        generic.allow_methods(spec.methods)
     specs.append(spec)
     if not names:
         cls._spec = lambda self, dtype: spec(np.dtype(dtype).type(0))
@@ -208,10 +246,10 @@ _names: dict[str, int] = {}
 def _unique_name(cls: Any, methods: dict[str, Any]) -> str:
     """Class name with a digest of its methods, the same in every process."""
     parts: list[Any] = [cls.__module__, cls.__qualname__]
-    for name in sorted(set(methods) & set(COMPILED_METHODS)):
+    for name in sorted(COMPILED_METHODS.keys() & methods.keys()):
         code = methods[name].__code__
-        cells = [repr(cell.cell_contents) for cell in methods[name].__closure__ or ()]
-        parts += [name, code.co_code, repr(code.co_consts), code.co_names, cells]
+        constants = [c for c in code.co_consts if isinstance(c, (float, int, str))]
+        parts += [name, code.co_code, code.co_names, constants]
     mark = hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
     unique = f"{cls.__name__}_{mark}"
     _names[unique] = _names.get(unique, 0) + 1  # defined again in this process, as in a notebook
@@ -257,7 +295,7 @@ def _wrap_validation(cls: Any) -> None:
 def _coerce(value: Any, field: dataclasses.Field[Any], owner: str) -> Any:
     """Numbers to float (an int would be another compiled type), lists to arrays; NaN refused."""
     annotation = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
-    if isinstance(value, (bool, np.bool_, str, Block)) or value is None:
+    if isinstance(value, (bool, np.bool_, str)) or value is None or is_block(value):
         if annotation == "float":
             raise TypeError(f"{owner}: {field.name} must be a number, got {value!r}")
         return value

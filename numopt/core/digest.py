@@ -53,6 +53,7 @@ class Uncacheable(Exception):
 
 def digest(dispatcher: Dispatcher, arguments: tuple[Any, ...]) -> tuple[str, list[type]]:
     """Name of the machine code of `dispatcher` for `arguments`, and the classes it mentions."""
+    dispatcher.typingctx.refresh()
     walk = _Walk(dispatcher.typingctx)
     walk.text(FORMAT, sys.version, numba.__version__, llvmlite.__version__, np.__version__)
     walk.text(dispatcher.targetctx.codegen().magic_tuple(), str(arguments))
@@ -159,11 +160,15 @@ class _Walk:
 
     def module(self, module: Any, reader: Any) -> None:
         self.text("module", module.__name__)
-        if reader is None or _package(module.__name__) in _VERSIONED or self.met(reader, module):
+        if reader is None or self.met(reader, module):
             return
         for name in _names_in(reader.__code__):
-            if name in vars(module):
-                self.read(vars(module)[name], f"{module.__name__}.{name}", reader)
+            obj = vars(module).get(name)
+            if isinstance(obj, pytypes.ModuleType) or _package(module.__name__) not in _VERSIONED:
+                if name in vars(module):
+                    self.read(obj, f"{module.__name__}.{name}", reader)
+            else:
+                self.overloads(obj)
 
     def read(self, obj: Any, name: str, reader: Any) -> None:
         """Digest what the function `reader` finds under `name`."""
@@ -290,9 +295,11 @@ def _text_of(code: Any, documented: bool) -> str:
     """Bytecode, names and constants; what is nested follows on its own, documentation not."""
     constants = [
         sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
-        for constant in code.co_consts[documented:]
+        for constant in code.co_consts
         if not isinstance(constant, pytypes.CodeType)
     ]
+    if documented:
+        constants[0] = None
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     counts = (code.co_flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
     return repr((code.co_code, code.co_exceptiontable, counts, names, constants))

@@ -33,7 +33,6 @@ from numopt.core.stubs import (
     value_of,
 )
 
-
 # Overloads are entered from kernels alone: without the wrappers for Python they compile faster.
 OPTIONS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
@@ -205,9 +204,7 @@ def _stationarity(block, x, grad, step, scratch):
             return worst
 
         return separable
-    return lambda block, x, grad, step, scratch: fixed_point_residual(
-        block, x, grad, step, scratch
-    )
+    return lambda block, x, grad, step, scratch: fixed_point_residual(block, x, grad, step, scratch)
 
 
 # ---- matrices ------------------------------------------------------------------------------------
@@ -306,7 +303,7 @@ def correlate(X, r, out):
         out[j] = col_dot(X, j, r)
 
 
-# ---- losses over all samples: f(z) = sum_i scale_i loss_i(z_i) -------------------------------------
+# ---- losses over all samples: f(z) = sum_i scale_i loss_i(z_i) -----------------------------------
 
 
 @kernel
@@ -349,7 +346,7 @@ def loss_conjugate(loss, scale, u):
     return total
 
 
-# ---- the public methods of penalties, over generic scalar forms ------------------------------------
+# ---- the public methods of penalties, over generic scalar forms ----------------------------------
 
 
 @kernel
@@ -373,6 +370,12 @@ def penalty_distances(penalty, x, grad):
     for j in range(x.size):
         out[j] = subdiff_distance_1d(penalty, x[j], grad[j], j)
     return out
+
+
+@kernel
+def penalty_distance(penalty, x, grad):
+    """Largest distance of -grad to the subdifferential at x."""
+    return stationarity(penalty, x, grad, 1.0, x)
 
 
 @kernel

@@ -215,7 +215,6 @@ class _KernelCache:
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         context.refresh()
-        self._dispatcher.typingctx.refresh()
         try:
             name, classes = self._entry(signature)
         except Uncacheable:

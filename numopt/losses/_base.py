@@ -31,7 +31,9 @@ class Loss(Block):
         _set(self, "y", as_vector(self.y, "y"))
         weight = getattr(self, "sample_weight", None)
         if weight is not None:
-            weight = require_length(as_vector(weight, "sample_weight"), self.y.size, "sample_weight")
+            weight = require_length(
+                as_vector(weight, "sample_weight"), self.y.size, "sample_weight"
+            )
             if (weight < 0).any():
                 i = int(np.argmax(weight < 0))
                 raise ValueError(
@@ -66,6 +68,7 @@ class Loss(Block):
         """f(z)."""
         from numopt.core.generic import loss_value
 
+        self.require("value_1d")
         return loss_value(*self._at(z))
 
     def gradient(self, z: Any) -> np.ndarray:
@@ -76,6 +79,8 @@ class Loss(Block):
         """f(z) and its gradient, in one pass."""
         from numopt.core.generic import loss_gradient
 
+        self.require("value_1d")
+        self.require("gradient_1d")
         spec, scale, shifted = self._at(z)
         out = np.empty_like(shifted)
         value = loss_gradient(spec, scale, shifted, out)
@@ -85,12 +90,14 @@ class Loss(Block):
         """Diagonal of the Hessian of f at z."""
         from numopt.core.generic import loss_hessian
 
+        self.require("hessian_1d")
         return loss_hessian(*self._at(z))
 
     def conjugate(self, u: Any) -> float:
         """Convex conjugate f*(u)."""
         from numopt.core.generic import loss_conjugate
 
+        self.require("conjugate_1d")
         u = require_length(as_vector(u, "u"), self.y.size, "u")
         value = loss_conjugate(self.spec(u.dtype), self.scale(u.dtype), u)
         return value - u @ self.shift(u.dtype)

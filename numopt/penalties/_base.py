@@ -34,6 +34,7 @@ class Penalty(Block):
         """Value at x."""
         from numopt.core.generic import penalty_value
 
+        self.require("value_1d", "value_of", "value")
         x = self._vector(x, "x")
         return float(penalty_value(self.spec(x.dtype), x))
 
@@ -41,6 +42,7 @@ class Penalty(Block):
         """argmin_z |z - v|^2 / 2 + step * value(z); for nonconvex ties, the smaller point."""
         from numopt.core.generic import penalty_prox
 
+        self.require("prox_1d", "prox_into", "prox", "project")
         v = self._vector(v, "v")
         if not (step >= 0 and np.isfinite(step)):
             raise ValueError(f"step must be a finite number >= 0, got {step!r}")
@@ -48,7 +50,12 @@ class Penalty(Block):
 
     def subdiff_distance(self, x: Any, grad: Any) -> float:
         """Largest distance, over coordinates or groups, of -grad to the subdifferential at x."""
-        return float(np.max(self.subdiff_distances(x, grad), initial=0.0))
+        if not self.offers("subdiff_distance_of"):
+            return float(np.max(self.subdiff_distances(x, grad), initial=0.0))
+        from numopt.core.generic import penalty_distance
+
+        x, grad = self._pair(x, grad)
+        return float(penalty_distance(self.spec(x.dtype), x, grad))
 
     def subdiff_distances(self, x: Any, grad: Any) -> np.ndarray:
         """Distance of -grad to the subdifferential at x, for each coordinate."""
@@ -59,8 +66,7 @@ class Penalty(Block):
                 f"{type(self).__name__} has no subdifferential distance; "
                 "its results carry the fixed-point residual of its prox instead"
             )
-        x = self._vector(x, "x")
-        grad = require_length(as_vector(grad, "grad", x.dtype), x.size, "grad")
+        x, grad = self._pair(x, grad)
         return penalty_distances(self.spec(x.dtype), x, grad)
 
     def conjugate(self, u: Any) -> float:
@@ -105,6 +111,10 @@ class Penalty(Block):
     def support(self, x: Any) -> np.ndarray:
         """Which coordinates of x are not 0."""
         return self._vector(x, "x") != 0
+
+    def _pair(self, x: Any, grad: Any) -> tuple[np.ndarray, np.ndarray]:
+        x = self._vector(x, "x")
+        return x, require_length(as_vector(grad, "grad", x.dtype), x.size, "grad")
 
     def _vector(self, x: Any, name: str) -> np.ndarray:
         x = as_vector(x, name)

@@ -41,10 +41,8 @@ class Box(ConvexSet):
         wrong = np.atleast_1d(~(lower <= upper))
         if wrong.any():
             j = int(np.argmax(wrong))
-            raise ValueError(
-                f"Box: lower > upper at index {j}: {np.ravel(np.broadcast_to(lower, wrong.shape))[j]:g}"
-                f" > {np.ravel(np.broadcast_to(upper, wrong.shape))[j]:g}"
-            )
+            low, high = (np.broadcast_to(bound, wrong.shape)[j] for bound in (lower, upper))
+            raise ValueError(f"Box: lower > upper at index {j}: {low:g} > {high:g}")
         object.__setattr__(self, "lower", lower if lower.ndim else float(lower))
         object.__setattr__(self, "upper", upper if upper.ndim else float(upper))
 
@@ -55,7 +53,7 @@ class Box(ConvexSet):
         return float(np.linalg.norm(width)) if np.ndim(width) else float(np.inf)
 
     def lmo(self, c: Any) -> np.ndarray:
-        """The corner against c; infinite along an unbounded side, 0 or the nearest bound at c = 0."""
+        """The corner against c, infinite along an unbounded side; at c = 0 the point nearest 0."""
         c = self._vector(c, "c")
         corner = np.where(c > 0, self.lower, self.upper)
         return np.where(c == 0, np.clip(0.0, self.lower, self.upper), corner)
