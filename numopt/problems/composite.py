@@ -211,7 +211,7 @@ class Composite(Problem):
         fitted, z = _fit_free(self.loss, columns)
         w = np.zeros(self.size + 1)
         w[free] = fitted[: free.size]
-        w[self.size :] = fitted[free.size :]
+        w[self.size] = fitted[-1] if self.fit_intercept else 0.0
         at_zero = self.loss.gradient(np.zeros_like(z))
         largest = abs(self.A).max() if self.nnz else 0.0
         noise = 1e-12 * float(np.abs(at_zero).sum() * largest)
@@ -312,8 +312,11 @@ def _fit_free(loss: Any, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         hessian = (columns.T * weight) @ columns
         direction = np.linalg.lstsq(hessian, -gradient, rcond=1e-12)[0]
         decrease = float(gradient @ direction)
-        if not decrease < -1e-15 * max(abs(value), 1e-300):
+        if not np.isfinite(decrease):
             break
+        if decrease >= -1e-15 * max(abs(value), 1e-300):
+            # Too little for values to show, yet this step squares the error in the gradient.
+            return w + direction, columns @ (w + direction)
         step = 1.0
         while step > 1e-8:
             trial = columns @ (w + step * direction)

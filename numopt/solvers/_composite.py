@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from numopt.core.generic import (
     correlate,
     loss_gradient,
@@ -11,6 +15,19 @@ from numopt.core.generic import (
     value_of,
 )
 from numopt.core.jit import inner
+from numopt.core.validate import as_vector, require_length
+
+
+def start_point(problem: Any, x0: Any, warm: dict[str, Any]) -> np.ndarray:
+    """w = (x, b) to start from: `warm`, `x0`, or the best model without what is penalised."""
+    w = problem.null_model().w.astype(problem.dtype)
+    for name, x in (("warm_start['x']", warm.get("x")), ("x0", x0)):
+        if x is not None:
+            w[:-1] = require_length(as_vector(x, name), problem.size, name)
+            break
+    if problem.fit_intercept:
+        w[-1] = warm.get("intercept", w[-1])
+    return w
 
 
 @inner

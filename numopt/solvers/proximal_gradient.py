@@ -11,14 +11,14 @@ from numopt.core.engine import BREAKDOWN, DONE, RUNNING, Solver
 from numopt.core.generic import loss_gradient, n_columns, prox_in_metric, value_of
 from numopt.core.jit import inner, kernel
 from numopt.core.result import Certificate, Entry
-from numopt.core.validate import as_vector, require_choice, require_length
+from numopt.core.validate import require_choice
 from numopt.linalg.vector import (
     copy_into,
     difference_dot,
     dot,
     extrapolate_into,
 )
-from numopt.solvers._composite import gradient_affine, predict_affine, residual
+from numopt.solvers._composite import gradient_affine, predict_affine, residual, start_point
 
 # Places in State.scalars.
 CURVATURE, MOMENTUM, FUN, TARGET, STEP, EPS, RESIDUAL = range(7)
@@ -114,12 +114,7 @@ class ProximalGradient(Solver):
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         n, p = problem.A.shape
         dtype = problem.dtype
-        w = np.zeros(p + 1, dtype)
-        x0 = warm.get("x", x0)
-        if x0 is not None:
-            w[:p] = require_length(as_vector(x0, "x0"), p, "x0")
-        if problem.fit_intercept:
-            w[p] = warm.get("intercept", 0.0)
+        w = start_point(problem, x0, warm)
         tall, wide = np.zeros((6, n), dtype), np.zeros((4, p + 1), dtype)
         scalars = np.zeros(7)
         scalars[CURVATURE] = warm.get("curvature", 0.0)

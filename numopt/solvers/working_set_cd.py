@@ -9,7 +9,8 @@ import numpy as np
 
 from numopt.core.engine import BREAKDOWN, DONE, GROW, RUNNING, Solver
 from numopt.core.result import Certificate, Entry
-from numopt.core.validate import as_vector, require_count, require_length
+from numopt.core.validate import require_count
+from numopt.solvers._composite import start_point
 from numopt.solvers._coordinate_descent import (
     curvatures,
     descend,
@@ -112,12 +113,7 @@ class WorkingSetCD(Solver):
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         n, p = problem.A.shape
         dtype = problem.dtype
-        w = np.zeros(p + 1, dtype)
-        x0 = warm.get("x", x0)
-        if x0 is not None:
-            w[:p] = require_length(as_vector(x0, "x0"), p, "x0")
-        if problem.fit_intercept:
-            w[p] = warm.get("intercept", 0.0)
+        w = start_point(problem, x0, warm)
         scalars = np.zeros(5)
         tol = problem.default_tol if self.tol is None else self.tol
         scalars[TARGET] = 0.5 * tol * problem.scales()[0]
