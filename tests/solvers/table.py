@@ -1,0 +1,186 @@
+"""The table of solvers: a new solver joins every test of `test_table.py` by one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numopt.losses import LeastSquares, Logistic
+from numopt.penalties import L1, MCP
+from numopt.problems import Composite
+from numopt.sets import Simplex
+from numopt.solvers import ProximalGradient, WorkingSetCD
+from tests.helpers import naive
+
+Arrays = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A family of random problems.
+
+    `draw` gives the arrays of a problem, `build` the problem made of them, and `residual` the gate
+    of its certificate at a result by a formula of its own, straight from the arrays.
+    """
+
+    name: str
+    draw: Callable[[np.random.Generator], Arrays]
+    build: Callable[..., Any]
+    residual: Callable[[Arrays, Any], float]
+    x0: Callable[[np.random.Generator], np.ndarray]
+    matrix: str | None = None  # which of the arrays is the matrix, for tests of its storage
+    convex: bool = True  # whether there is but one solution to compare with
+    excused: tuple[str, ...] = ()  # keys of ODD_DATA that need not be solved
+    float32: bool = True
+    # Factor -> arrays of the problem whose solution is that of `arrays` times the second value.
+    scaled: Callable[[Arrays, float], tuple[Arrays, float]] | None = None
+
+    def arrays(self, seed: int = 0, dtype: Any = np.float64) -> Arrays:
+        """Arrays of problem number `seed`."""
+        drawn = self.draw(np.random.default_rng(seed))
+        return {
+            key: value.astype(dtype) if isinstance(value, np.ndarray) else value
+            for key, value in drawn.items()
+        }
+
+    def make(self, seed: int = 0, dtype: Any = np.float64, **changes: Any) -> Any:
+        """Problem number `seed`, with some arrays exchanged."""
+        return self.build(**{**self.arrays(seed, dtype), **changes})
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Row:
+    """A solver, what it is tested on and what it has to reach there."""
+
+    solver: Any
+    generators: tuple[Generator, ...]
+    hard: Generator  # keeps the solver busy for a second if asked for the impossible
+    tol: float = 1e-8
+    float32: bool = True
+    pieces: bool = True  # advance(a + b) is advance(a), advance(b)
+    restart: int = 1  # iterations it may take from the answer
+
+    @property
+    def name(self) -> str:
+        """Name of the row in test ids."""
+        return str(self.solver.name)
+
+
+# ---- composite problems --------------------------------------------------------------------------
+
+
+def draw_regression(rng: np.random.Generator, n: int = 40, p: int = 60) -> Arrays:
+    A = rng.standard_normal((n, p))
+    y = A[:, :5] @ np.array([2.0, -1.5, 1.0, 1.0, -3.0]) + 0.3 * rng.standard_normal(n)
+    return {"A": A, "y": y, "alpha": 0.1}
+
+
+def draw_dense_truth(rng: np.random.Generator, n: int = 400, p: int = 1000) -> Arrays:
+    """More nonzero coefficients than samples and next to no penalty: slow for every method."""
+    A = rng.standard_normal((n, p))
+    y = A @ (rng.standard_normal(p) * (rng.random(p) < 0.5)) + rng.standard_normal(n)
+    return {"A": A, "y": y, "alpha": 1e-4 * np.abs(A.T @ y).max() / n}
+
+
+def draw_classes(rng: np.random.Generator, n: int = 90, p: int = 20) -> Arrays:
+    A = rng.standard_normal((n, p))
+    y = np.where(A[:, :3].sum(1) + 0.5 + 1.5 * rng.standard_normal(n) > 0, 1.0, -1.0)
+    return {"A": A, "y": y, "alpha": 0.05}
+
+
+def draw_portfolio(rng: np.random.Generator, n: int = 30, p: int = 12) -> Arrays:
+    A = rng.standard_normal((n, p))
+    return {"A": A, "y": A @ rng.dirichlet(np.full(p, 0.3)) + 0.1 * rng.standard_normal(n)}
+
+
+def dense(A: Any) -> np.ndarray:
+    return np.asarray(A.toarray() if hasattr(A, "toarray") else A, np.float64)
+
+
+def relative(distance: float, gradient_at_0: np.ndarray) -> float:
+    scale = np.max(np.abs(gradient_at_0), initial=0.0)
+    return float(distance / scale if scale > 0 else distance)
+
+
+def lasso_residual(arrays: Arrays, result: Any) -> float:
+    A, y, x = dense(arrays["A"]), np.float64(arrays["y"]), np.float64(result.x)
+    g = A.T @ (A @ x - y) / y.size
+    return relative(naive.distance_l1(x, g, arrays["alpha"]), A.T @ y / y.size)
+
+
+def classes_residual(arrays: Arrays, result: Any) -> float:
+    A, y, x = dense(arrays["A"]), np.float64(arrays["y"]), np.float64(result.x)
+    r = naive.loss_gradient("logistic", y, A @ x + np.float64(result.intercept))
+    null = naive.loss_gradient("logistic", y, np.full(y.size, naive.intercept_alone("logistic", y)))
+    distance = naive.distance_mcp(x, A.T @ r, arrays["alpha"], 3.0)
+    return relative(max(distance, abs(r.sum())), A.T @ null)
+
+
+def portfolio_residual(arrays: Arrays, result: Any) -> float:
+    A, y, x = dense(arrays["A"]), np.float64(arrays["y"]), np.float64(result.x)
+    step = y.size / (np.linalg.norm(A, 2) ** 2 or y.size)
+    g = A.T @ (A @ x - y) / y.size
+    moved = x - naive.project_simplex(x - step * g)
+    return relative(np.linalg.norm(moved) / step, A.T @ y / y.size)
+
+
+def scale_lasso(arrays: Arrays, factor: float) -> tuple[Arrays, float]:
+    return {**arrays, "A": arrays["A"] * factor, "alpha": arrays["alpha"] * factor}, 1 / factor
+
+
+def scale_portfolio(arrays: Arrays, factor: float) -> tuple[Arrays, float]:
+    return {**arrays, "A": arrays["A"] * factor, "y": arrays["y"] * factor}, 1.0
+
+
+LASSO = Generator(
+    "lasso",
+    draw_regression,
+    lambda A, y, alpha: Composite(LeastSquares(y), A, L1(alpha)),
+    lasso_residual,
+    lambda rng: rng.standard_normal(60),
+    matrix="A",
+    scaled=scale_lasso,
+)
+CLASSES = Generator(
+    "logistic-mcp",
+    draw_classes,
+    lambda A, y, alpha: Composite(Logistic(y), A, MCP(alpha), fit_intercept=True),
+    classes_residual,
+    lambda rng: rng.standard_normal(20),
+    matrix="A",
+    convex=False,
+    excused=("one row",),  # a single label drives the intercept to infinity
+)
+PORTFOLIO = Generator(
+    "least-squares-simplex",
+    draw_portfolio,
+    lambda A, y: Composite(LeastSquares(y), A, Simplex()),
+    portfolio_residual,
+    lambda rng: rng.dirichlet(np.ones(12)),
+    matrix="A",
+    float32=False,
+    excused=("no column", "units apart"),  # no simplex without coordinates, one unit for all
+    scaled=scale_portfolio,
+)
+
+
+HARD_LASSO = Generator(
+    "lasso-dense-truth",
+    draw_dense_truth,
+    LASSO.build,
+    lasso_residual,
+    lambda rng: rng.standard_normal(1000),
+    matrix="A",
+)
+
+
+ROWS = [
+    Row(ProximalGradient(), (LASSO, CLASSES, PORTFOLIO), hard=HARD_LASSO),
+    Row(WorkingSetCD(), (LASSO, CLASSES), hard=HARD_LASSO),
+]
