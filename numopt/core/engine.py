@@ -351,6 +351,7 @@ class _Run:
         self.progress = _Progress(solver, tol) if solver.verbose else None
         self.interrupted: BaseException | None = None
         self.reason = ""
+        self.nit_shown = 0
 
     def until_end(self, x0: Any, warm: dict[str, Any]) -> Status:
         """Advance and check until there is a reason to stop."""
@@ -405,8 +406,8 @@ class _Run:
             self.least_fun = certificate.fun
         if self.progress:
             self.progress.show(self.nit, now - self.start, certificate)
-        stop = self.callback is not None and self.nit and self.asked_to_stop(state, certificate)
-        if certificate.met(self.tol):
+        stop = self.nit > self.nit_shown and self.asked_to_stop(state, certificate)
+        if worst <= 1.0 and certificate.met(self.tol):
             if self.confirmed(state, certificate):
                 return Status.OPTIMAL
             code = DONE  # the solver's measure was too kind: ask it for more
@@ -414,7 +415,8 @@ class _Run:
             return Status.CALLBACK_STOP
         if code in _FAILURES:
             self.reason = self.solver.explain(self.problem, state)
-            return _FAILURES[code]
+            trouble = code == BREAKDOWN and not worst < np.inf  # NaN: not for want of precision
+            return Status.NUMERICAL_TROUBLE if trouble else _FAILURES[code]
         if code == DONE and not self.solver.tighten(self.problem, state):
             return Status.STALLED
         if now > self.deadline:
@@ -439,11 +441,15 @@ class _Run:
         return True
 
     def asked_to_stop(self, state: State, certificate: Certificate) -> bool:
+        """Show an iterate to the callback, each once; whether it wants no more."""
+        self.nit_shown = self.nit
+        if self.callback is None:
+            return False
         point = self.solver.finish(self.problem, state)
         shown = Result(x=np.copy(point["x"]), fun=certificate.fun, nit=self.nit)
         shown.certificate = certificate.at(self.tol)
         try:
-            return bool(self.callback(shown))  # type: ignore[misc]
+            return bool(self.callback(shown))
         except StopIteration:
             return True
 
