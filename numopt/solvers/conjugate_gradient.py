@@ -15,7 +15,7 @@ from numopt.linalg.spmv import lower_rows, multiply_dot
 from numopt.linalg.vector import dot
 
 # Places in State.scalars.
-RZ, RR, TARGET, CLAIMED, PROBED, NORM, CURVATURE, ANSWERED = range(8)
+RZ, RR, XX, PP, CURVATURE, TARGET, CLAIMED, EPS, NORM, PROBED, ANSWERED = range(11)
 
 # Asymmetry in a random probe that rounding cannot explain.
 ASYMMETRY = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-5}
@@ -107,8 +107,9 @@ class ConjugateGradient(Solver):
             if self.preconditioner == "jacobi":
                 diagonal = problem.A.diagonal()
                 np.divide(1.0, diagonal, out=d, where=diagonal > 0)
-        state = State(A, d, x, r, p, q, unit, np.zeros(8))
+        state = State(A, d, x, r, p, q, unit, np.zeros(11))
         s = state.scalars
+        s[EPS] = np.finfo(dtype).eps
         s[TARGET] = (self._tol(problem) * problem.scale / unit) ** 2
         self._restart(problem, state)
         s[CLAIMED] = s[RR]
@@ -137,9 +138,10 @@ class ConjugateGradient(Solver):
         state.scalars[ANSWERED] = 1
 
     def measure(self, problem: Any, state: State) -> Certificate:
-        residual = np.sqrt(state.scalars[RR]) * state.unit / problem.scale
-        if not residual > 1.01 * self._tol(problem):  # claims are checked, NaN is no claim
-            return super().measure(problem, state)
+        s = state.scalars
+        residual = np.sqrt(s[RR]) * state.unit / problem.scale
+        if not residual > 1.01 * self._tol(problem) or s[RR] <= _drift(s):
+            return super().measure(problem, state)  # what is claimed, or NaN, is looked at
         return Certificate("global", {"residual": Entry(residual, "|r|_2 / |b|_2")}, residual)
 
     def tighten(self, problem: Any, state: State) -> bool:
@@ -164,7 +166,7 @@ class ConjugateGradient(Solver):
             return f"A is not symmetric: A[{i}, {j}] = {A[i, j]:g} but A[{j}, {i}] = {A[j, i]:g}."
         if not np.isfinite(s[CURVATURE]):
             return "A product with A is not finite."
-        if _is_singular(state):
+        if s[CURVATURE] > 0 or _is_singular(state):
             return "A is singular along a direction in which b has a part."
         if problem.explicit and problem.A.diagonal().min() < 0:
             i = int(problem.A.diagonal().argmin())
@@ -184,15 +186,16 @@ class ConjugateGradient(Solver):
             r = problem.residual(state.x * np.float64(state.unit))
         state.r[:] = r / state.unit
         state.p[:] = state.d * state.r
-        state.scalars[RZ] = np.dot(state.r, state.p)
-        state.scalars[RR] = np.dot(state.r, state.r)
+        s = state.scalars
+        with np.errstate(over="ignore"):
+            s[RZ], s[RR] = np.dot(state.r, state.p), np.dot(state.r, state.r)
+            s[PP], s[XX] = np.dot(state.p, state.p), np.dot(state.x, state.x)
 
 
 def _is_singular(state: State) -> bool:
     """Whether A p is nothing but rounding for the direction at hand."""
-    eps = float(np.finfo(state.x.dtype).eps)
-    p, q = np.linalg.norm(state.p), np.linalg.norm(state.q)
-    return bool(q <= np.sqrt(eps) * state.scalars[NORM] * p)
+    s = state.scalars
+    return bool(np.linalg.norm(state.q) <= np.sqrt(s[EPS] * s[PP]) * s[NORM])
 
 
 @kernel
@@ -218,22 +221,55 @@ def _step(state, curvature):
     if not curvature > 0:
         return INDEFINITE if curvature <= 0 else BREAKDOWN
     before = s[RZ]
-    s[RZ], s[RR] = _update(state, state.x.dtype.type(before / curvature))
-    beta = state.x.dtype.type(s[RZ] / before)
-    for i in range(state.p.size):
-        state.p[i] = state.d[i] * state.r[i] + beta * state.p[i]
-    return DONE if s[RR] <= s[TARGET] else RUNNING
+    step = before / curvature
+    alpha = state.x.dtype.type(step)
+    # A leap out of scale that does not help: p is in the null space but for rounding.
+    if s[EPS] * step * step * s[PP] > max(s[XX], s[RR] / (s[NORM] * s[NORM])):
+        if not _square_after(state, alpha) <= 0.25 * s[RR]:
+            return BREAKDOWN
+    s[RZ], s[RR], s[XX] = _move(state, alpha)
+    s[PP] = _turn(state, state.x.dtype.type(s[RZ] / before))
+    return DONE if s[RR] <= max(s[TARGET], _drift(s)) else RUNNING
 
 
 @inner(reduction=True)
-def _update(state, alpha):
-    """x += alpha p and r -= alpha q; returns r'D r and r'r."""
+def _move(state, alpha):
+    """x += alpha p and r -= alpha q; returns r'D r, r'r and x'x."""
     x, r, p, q, d = state.x, state.r, state.p, state.q, state.d
-    rz, rr = 0.0, 0.0
+    rz, rr, xx = 0.0, 0.0, 0.0
     for i in range(x.size):
         x[i] += alpha * p[i]
+        xx += x[i] * x[i]
         t = r[i] - alpha * q[i]
         r[i] = t
         rz += t * d[i] * t
         rr += t * t
-    return rz, rr
+    return rz, rr, xx
+
+
+@inner(reduction=True)
+def _turn(state, beta):
+    """p = D r + beta p; returns p'p."""
+    r, p, d = state.r, state.p, state.d
+    pp = 0.0
+    for i in range(p.size):
+        p[i] = d[i] * r[i] + beta * p[i]
+        pp += p[i] * p[i]
+    return pp
+
+
+@inner(reduction=True)
+def _square_after(state, alpha):
+    """|r - alpha q|^2."""
+    rr = 0.0
+    for i in range(state.r.size):
+        t = state.r[i] - alpha * state.q[i]
+        rr += t * t
+    return rr
+
+
+@kernel
+def _drift(s):
+    """Square of a residual so small, next to A x, that the recursion for it means nothing."""
+    drift = 0.01 * s[EPS] * s[NORM] * np.sqrt(s[XX])
+    return drift * drift if drift < np.inf else 0.0
