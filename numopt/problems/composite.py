@@ -238,7 +238,7 @@ class Composite(Problem):
         return square * (self.loss.smoothness or 1.0) or 1.0
 
     def column_curvatures(self) -> np.ndarray:
-        """Weighted squared norm of each column, sum_i s_i A_ij^2; never 0."""
+        """Weighted squared norm of each column, sum_i s_i A_ij^2."""
         return self.cached("column_curvatures", (self.loss, self.A), self._column_curvatures)
 
     def _column_curvatures(self) -> np.ndarray:
@@ -246,14 +246,8 @@ class Composite(Problem):
         if sp.issparse(self.A):
             squares = np.asarray(self.A.data, np.float64) ** 2
             square = sp.csc_array((squares, self.A.indices, self.A.indptr), self.A.shape)
-            curvature = np.asarray(square.T @ weight)
-        else:
-            curvature = np.einsum("i,ij,ij->j", weight, self.A, self.A)
-        largest = np.max(curvature, initial=0.0)
-        if not 0 < largest < np.inf:
-            return np.ones(self.size)
-        # An empty column may take any step: a long one.
-        return np.maximum(curvature, 1e-12 * largest)
+            return np.asarray(square.T @ weight)
+        return np.einsum("i,ij,ij->j", weight, self.A, self.A)
 
     def lowered(self) -> CompositeData:
         """The form kernels take; matrix and loss are lowered once."""

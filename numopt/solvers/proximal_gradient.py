@@ -123,9 +123,7 @@ class ProximalGradient(Solver):
         scalars[TARGET] = 0.5 * tol * problem.scales()[0]
         gates_on_distance = problem.penalty.offers("subdiff_distance_1d")
         scalars[STEP] = 1.0 if gates_on_distance else 1.0 / problem.lipschitz()
-        metric = np.ones(p + 1, dtype)
-        if problem.penalty.offers("prox_1d"):
-            metric[:p] = problem.column_curvatures()
+        metric = _metric(problem)
         state = State(problem.lowered(), w, *wide[:3], *tall, wide[3], metric, scalars)
         _iterate(state, 0, True)
         return state
@@ -153,6 +151,19 @@ class ProximalGradient(Solver):
 
     def work(self, problem: Any) -> float:
         return 2.0 * problem.nnz + 10.0 * sum(problem.A.shape)
+
+
+def _metric(problem: Any) -> np.ndarray:
+    """Squared norms of the columns of (A, 1), at most 1; ones if the penalty does not separate."""
+    square = np.ones(problem.size + 1)
+    if problem.penalty.offers("prox_1d"):
+        square[:-1] = problem.column_curvatures()
+        square[-1] = problem.fit_intercept
+        largest = square.max()
+        # An empty column may take any step: a long one.
+        usable = 0 < largest < np.inf
+        square = np.maximum(square / largest, 1e-30) if usable else np.ones_like(square)
+    return square.astype(problem.dtype)
 
 
 @inner
