@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -140,24 +141,24 @@ class Composite(Problem):
     def objective(self, x: Any, intercept: float = 0.0) -> float:
         """f(A x + b) + penalty(x)."""
         z = self.predict(x, intercept)
-        return float(self.loss.value(z)) + self.penalty.value(np.asarray(x, np.float64))
+        return float(self.loss.value(z)) + self._judge().value(np.asarray(x, np.float64))
 
     def certificate(self, x: Any, intercept: float = 0.0) -> Certificate:
         """Stationarity, and for convex problems the duality gap, at (x, b)."""
         x = require_length(as_vector(x, "x", np.float64), self.size, "x")
-        z = self.predict(x, intercept)
+        z, penalty = self.predict(x, intercept), self._judge()
         loss, r = self.loss.value_and_gradient(z)
         g = _times(self.A.T, r)
-        fun = loss + self.penalty.value(x)
+        fun = loss + penalty.value(x)
         scale, fun_at_0 = self.scales()
         free = abs(float(r.sum())) / scale if self.fit_intercept else 0.0
         entries = {}
-        if self.penalty.offers("subdiff_distance_1d") or self.penalty.offers("subdiff_distance_of"):
-            kkt = max(self.penalty.subdiff_distance(x, g) / scale, free)
+        if penalty.offers("subdiff_distance_1d") or penalty.offers("subdiff_distance_of"):
+            kkt = max(penalty.subdiff_distance(x, g) / scale, free)
             entries["kkt"] = Entry(kkt, "max_j dist(-g_j, d phi_j(x)) / alpha_max")
         else:
             step = 1.0 / self.lipschitz()
-            moved = x - self.penalty.prox(x - step * g, step)
+            moved = x - penalty.prox(x - step * g, step)
             residual = max(float(np.linalg.norm(moved)) / (step * scale), free)
             entries["fixed_point"] = Entry(residual, "|x - prox(x - s g)| / (s alpha_max), s = 1/L")
         if self.convex:
@@ -168,7 +169,8 @@ class Composite(Problem):
 
     def gap(self, fun: float, r: np.ndarray, g: np.ndarray) -> float:
         """Primal minus dual at the dual point nearest to r; inf where no conjugate is known."""
-        if not (self.loss.offers("conjugate_1d") and self.penalty.has_conjugate):
+        penalty = self._judge()
+        if not (self.loss.offers("conjugate_1d") and penalty.has_conjugate):
             return float(np.inf)
         if self.fit_intercept:
             # The dual point must sum to 0: shrink its heavier side, which keeps it feasible.
@@ -177,8 +179,16 @@ class Composite(Problem):
                 return float(np.inf)
             r = np.where(r > 0, r * min(1.0, down / up), r * min(1.0, up / down))
             g = _times(self.A.T, r)
-        s = self.penalty.dual_scale(-g)
-        return float(fun + self.loss.conjugate(s * r) + self.penalty.conjugate(-s * g))
+        s = penalty.dual_scale(-g)
+        return float(fun + self.loss.conjugate(s * r) + penalty.conjugate(-s * g))
+
+    def _judge(self) -> Any:
+        """The penalty with its numbers as the working precision holds them, e.g. bounds."""
+        if self.dtype == np.float64:
+            return self.penalty
+        return self.cached(
+            "judge", (self.penalty, self.A), lambda: _rounded(self.penalty, self.dtype)
+        )
 
     def alpha_max(self) -> float:
         """Least strength of the penalty at which x = 0 is optimal, unpenalised part aside."""
@@ -186,7 +196,9 @@ class Composite(Problem):
 
     def scales(self) -> tuple[float, float]:
         """alpha_max for relative residuals and the objective at x = 0; computed once."""
-        return self.cached("scales", (self.loss, self.A, self.penalty, self.fit_intercept), self._scales)
+        return self.cached(
+            "scales", (self.loss, self.A, self.penalty, self.fit_intercept), self._scales
+        )
 
     def _scales(self) -> tuple[float, float]:
         _, grad0, fun0, noise = self.null_model()
@@ -283,6 +295,21 @@ def _times(A: Any, x: np.ndarray) -> np.ndarray:
     for i in range(0, A.shape[0], rows):
         out[i : i + rows] = A[i : i + rows].astype(np.float64) @ x
     return out
+
+
+def _rounded(block: Any, dtype: Any) -> Any:
+    """A copy of a block with its numbers rounded to `dtype`."""
+    twin = copy.copy(block)
+    for field in fields(block):
+        value = getattr(block, field.name)
+        if hasattr(value, "Spec"):
+            value = _rounded(value, dtype)
+        elif isinstance(value, float) or getattr(value, "dtype", np.dtype(int)).kind == "f":
+            with np.errstate(over="ignore"):
+                value = np.asarray(value, dtype).astype(np.float64)
+            value = value if value.ndim else float(value)
+        object.__setattr__(twin, field.name, value)
+    return twin
 
 
 def _columns(A: Any, index: np.ndarray) -> np.ndarray:
