@@ -13,10 +13,11 @@ from numopt.core.engine import BREAKDOWN, DONE, GROW, RUNNING, Solver
 from numopt.core.generic import correlate, predict, prox_into
 from numopt.core.jit import inner, kernel
 from numopt.core.result import Certificate
-from numopt.core.validate import as_vector, require_in, require_length, require_positive
+from numopt.core.validate import require_positive
 from numopt.linalg.cholesky import cholesky_solve_into
 from numopt.linalg.vector import dot
 from numopt.losses import LeastSquares
+from numopt.solvers._composite import start_point
 
 # Places in State.scalars.
 (
@@ -133,7 +134,9 @@ class ADMM(Solver):
         super().__post_init__()
         if self.rho is not None:
             require_positive(self.rho, "rho")
-        require_in(self.relaxation, 1e-3, 2.0 - 1e-3, "relaxation")
+        require_positive(self.relaxation, "relaxation")
+        if not self.relaxation < 2:
+            raise ValueError(f"relaxation must lie in (0, 2), got {self.relaxation!r}")
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         if not isinstance(problem.loss, LeastSquares):
@@ -150,7 +153,7 @@ class ADMM(Solver):
         scalars = np.zeros(11)
         scalars[LOW], scalars[HIGH] = span * size, size / span
         scalars[RHO] = warm.get("rho", self.rho or size)
-        scalars[CURVATURE] = problem.lipschitz()
+        scalars[CURVATURE] = float(np.linalg.norm(quadratic.gram))
         # The error bound that iterations go by is often a hundred times too large.
         scalars[TARGET] = 100 * self._tol(problem) * problem.scales()[0]
         # For nonconvex penalties a falling rho makes the iterates cycle.
@@ -159,13 +162,10 @@ class ADMM(Solver):
         f = ProxQuadratic(problem.lowered().X, L, *quadratic[1:4], np.zeros(n, dtype), p <= n)
         x, z, z_old, u, v = np.zeros((5, p), dtype)
         state = State(f, problem.penalty.spec(dtype), x, z, z_old, u, v, scalars)
-        x0 = warm.get("x", x0)
-        if x0 is not None:
-            z[:] = require_length(as_vector(x0, "x0"), p, "x0")
-            # The multiplier that makes a solution a fixed point.
-            prediction = problem.predict(z, self._intercept(problem, state))
-            gradient = problem.loss.gradient(prediction).astype(dtype)
-            u[:] = problem.A.T @ gradient / -scalars[RHO]
+        z[:] = start_point(problem, x0, warm)[:p]
+        # The multiplier with which a solution is a fixed point.
+        prediction = problem.predict(z, self._intercept(problem, state))
+        u[:] = problem.A.T @ problem.loss.gradient(prediction).astype(dtype) / -scalars[RHO]
         return state
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
@@ -192,11 +192,11 @@ class ADMM(Solver):
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         rho = float(state.scalars[RHO])
-        point = {"x": state.z, "rho": rho, "warm_start": {"x": state.z, "rho": rho}}
-        point["rho_changes"] = int(state.scalars[CHANGES])
+        warm = {"x": state.z, "rho": rho}
+        point = {"x": state.z, "rho": rho, "rho_changes": int(state.scalars[CHANGES])}
         if problem.fit_intercept:
-            point["intercept"] = self._intercept(problem, state)
-        return point
+            point["intercept"] = warm["intercept"] = self._intercept(problem, state)
+        return {**point, "warm_start": warm}
 
     def work(self, problem: Any) -> float:
         n, p = problem.A.shape
@@ -213,7 +213,8 @@ class ADMM(Solver):
         """Cholesky factor of gram + rho I; rho is raised if that is singular to rounding."""
         gram = _quadratic(problem).gram
         known = problem.cached("admm factor", _data(problem), dict)
-        while scalars[RHO] not in known:
+        L = known.get(scalars[RHO])
+        while L is None:
             shifted = gram.copy(order="F")
             shifted[np.diag_indices_from(shifted)] += scalars[RHO]
             try:
@@ -221,9 +222,9 @@ class ADMM(Solver):
             except scipy.linalg.LinAlgError:
                 scalars[RHO] = max(10 * scalars[RHO], scalars[LOW])
             else:
-                known.clear()
+                known.clear()  # one factor at a time
                 known[scalars[RHO]] = L
-        return known[scalars[RHO]]
+        return L
 
 
 def _data(problem: Any) -> tuple[Any, ...]:
@@ -325,7 +326,7 @@ def _update(state, relaxation):
     """Multiplier and error bound; returns the relative primal residual over the dual one.
 
     rho u is a subgradient of the penalty at z, so that the distance of the loss' gradient there
-    from -rho u bounds the stationarity of z: the dual residual, and at most L |x - z|.
+    from -rho u bounds the stationarity of z: the dual residual, and at most |B'B|_F |x - z|.
     """
     s = state.scalars
     primal, dual, size_x, size_z, size_u, worst = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0

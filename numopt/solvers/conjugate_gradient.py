@@ -152,7 +152,8 @@ class ConjugateGradient(Solver):
         return bool(state.scalars[RR] <= 0.25 * before)
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
-        x = (state.x * np.float64(state.unit)).astype(problem.dtype)
+        with np.errstate(over="ignore"):
+            x = (state.x * np.float64(state.unit)).astype(problem.dtype)
         return {"x": x, "warm_start": {"x": x}}
 
     def explain(self, problem: Any, state: State) -> str:

@@ -35,7 +35,7 @@ def iterates(problem, steps, solver=None, x0=None):
     state = solver.init(problem, x0, {})
     points = []
     while len(points) < steps:
-        done, code = solver.advance(problem, state, 1)
+        done, _ = solver.advance(problem, state, 1)
         if done:
             points.append(solver.finish(problem, state)["x"])
         else:
@@ -196,7 +196,7 @@ def test_precision_and_scale(dtype, scale):
     np.testing.assert_allclose(result.x / scale, np.linalg.solve(A, B), atol=tolerance)
 
 
-# ---- data that are not symmetric positive definite -------------------------------------------------
+# ---- data that are not symmetric positive definite ----------------------------------------------
 
 
 @pytest.mark.parametrize("form", [np.ascontiguousarray, np.asfortranarray, sp.csr_array])

@@ -1,0 +1,276 @@
+"""ADMM against closed forms, other solvers and scikit-learn; rho must not matter to the answer."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import sklearn.linear_model
+
+from numopt import ConvergenceWarning
+from numopt.losses import LeastSquares, Logistic
+from numopt.penalties import L1, MCP, Ridge
+from numopt.problems import Composite
+from numopt.sets import Simplex
+from numopt.solvers import ADMM, ProximalGradient, admm
+
+
+def data(n, p, seed=0, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((n, p)) + 1.0
+    x = np.zeros(p)
+    x[: min(p, 6)] = [3.0, -2.0, 1.5, 4.0, -1.0, 2.0][: min(p, 6)]
+    y = A @ x + 2.0 + 0.5 * rng.standard_normal(n)
+    return A.astype(dtype), y.astype(dtype)
+
+
+TALL, WIDE = data(60, 25), data(25, 60)
+
+
+def lasso(A, y, share=0.1, **options):
+    alpha_max = np.abs(A.T @ y).max() / y.size
+    return Composite(LeastSquares(y), A, L1(share * float(alpha_max)), **options)
+
+
+# ---- optima -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rho", [None, 1e-2, 1.0, 1e2])
+@pytest.mark.parametrize("shape", ["tall", "wide"])
+def test_lasso_reaches_the_optimum_from_any_rho(shape, rho):
+    problem = lasso(*(TALL if shape == "tall" else WIDE))
+    reference = ProximalGradient(tol=1e-12, max_iter=100_000).solve(problem)
+    result = ADMM(rho=rho).solve(problem)
+    assert result.success and result.certificate.kkt <= 1e-8
+    assert result.fun == pytest.approx(reference.fun, rel=1e-10)
+    tight = ADMM(rho=rho, tol=1e-11).solve(problem)
+    np.testing.assert_allclose(tight.x, reference.x, atol=1e-8)
+    np.testing.assert_array_equal(tight.x == 0, reference.x == 0)
+
+
+@pytest.mark.parametrize("shape", ["tall", "wide"])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_agrees_with_scikit_learn(shape, intercept):
+    A, y = TALL if shape == "tall" else WIDE
+    weight = np.random.default_rng(1).random(y.size)
+    loss = LeastSquares(y, sample_weight=weight)
+    theirs = sklearn.linear_model.Lasso(
+        alpha=0.2, fit_intercept=intercept, tol=1e-12, max_iter=100_000
+    ).fit(A, y, sample_weight=weight)
+    ours = ADMM(tol=1e-10).solve(Composite(loss, A, L1(0.2), fit_intercept=intercept))
+    assert ours.success
+    np.testing.assert_allclose(ours.x, theirs.coef_, atol=1e-7)
+    if intercept:
+        assert ours.intercept == pytest.approx(theirs.intercept_, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", ["tall", "wide"])
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_ridge_closed_form(shape, intercept, form):
+    A, y = TALL if shape == "tall" else WIDE
+    n, p = A.shape
+    weight = np.random.default_rng(2).random(n)
+    weight[0] = 0.0
+    weight /= weight.sum()
+    offset = np.random.default_rng(3).standard_normal(n)
+    loss = LeastSquares(y, sample_weight=weight, offset=offset)
+    problem = Composite(loss, form(A), Ridge(0.3), fit_intercept=intercept)
+    # Normal equations of (x, b), the constant unpenalised.
+    full = np.column_stack([A, np.ones(n)]) if intercept else A
+    penalty = 0.3 * np.diag([1.0] * p + [0.0] * intercept)
+    exact = np.linalg.solve((full.T * weight) @ full + penalty, full.T @ (weight * (y - offset)))
+    result = ADMM(tol=1e-11).solve(problem)
+    assert result.success
+    np.testing.assert_allclose(result.x, exact[:p], atol=1e-8)
+    if intercept:
+        assert result.intercept == pytest.approx(exact[p], abs=1e-7)
+
+
+def test_orthogonal_design_is_soft_thresholding():
+    Q = np.linalg.qr(np.random.default_rng(4).standard_normal((40, 10)))[0] * np.sqrt(40)
+    y = np.random.default_rng(5).standard_normal(40)
+    v = Q.T @ y / 40
+    result = ADMM(tol=1e-12).solve(Composite(LeastSquares(y), Q, L1(0.1)))
+    np.testing.assert_allclose(result.x, np.sign(v) * np.maximum(abs(v) - 0.1, 0), atol=1e-11)
+
+
+def test_constraints_hold():
+    problem = Composite(LeastSquares(TALL[1]), TALL[0], Simplex(2.0))
+    result = ADMM().solve(problem)
+    reference = ProximalGradient().solve(problem)
+    assert result.success and (result.x >= 0).all()
+    assert result.fun == pytest.approx(reference.fun, rel=1e-9)
+    assert result.x.sum() == pytest.approx(2.0, rel=1e-12)
+
+
+def test_no_penalty_is_least_squares():
+    A, y = TALL
+    result = ADMM(tol=1e-10).solve(Composite(LeastSquares(y), A, Ridge(0.0)))
+    np.testing.assert_allclose(result.x, np.linalg.lstsq(A, y, rcond=None)[0], atol=1e-8)
+
+
+def test_nonconvex_penalty_reaches_a_stationary_point():
+    problem = Composite(LeastSquares(TALL[1]), TALL[0], MCP(0.1))
+    result = ADMM().solve(problem)
+    assert result.success and result.rho_changes == 0
+    assert result.certificate.kind == "stationary"
+
+
+# ---- rho, factors and warm starts ---------------------------------------------------------------
+
+
+def test_the_answer_does_not_depend_on_rho():
+    problem = lasso(*TALL)
+    points = [ADMM(rho=rho, tol=1e-11).solve(problem).x for rho in (1e-4, 1e-1, 1e2, 1e5)]
+    for point in points[1:]:
+        np.testing.assert_allclose(point, points[0], atol=1e-8)
+
+
+def test_rho_grows_and_shrinks_and_that_is_counted(monkeypatch):
+    factored = []
+    factor = ADMM._factor
+    monkeypatch.setattr(
+        ADMM, "_factor", lambda self, p, s: factored.append(s[admm.RHO]) or factor(self, p, s)
+    )
+    problem = lasso(*TALL)
+    for start in (1e-4, 1e4):
+        factored.clear()
+        result = ADMM(rho=start).solve(problem)
+        assert result.success and result.rho_changes == len(factored) - 1 > 0
+        assert factored[0] == start and factored[-1] == result.rho
+        assert (result.rho > start) == (start < 1)
+    fixed = ADMM(rho=1.0, adaptive=False).solve(problem)
+    assert fixed.success and fixed.rho == 1.0 and fixed.rho_changes == 0
+
+
+def test_adaptation_pays():
+    problem = lasso(*TALL)
+    adaptive = ADMM(rho=1e4).solve(problem)
+    with pytest.warns(ConvergenceWarning):
+        fixed = ADMM(rho=1e4, adaptive=False, max_iter=1000).solve(problem)
+    assert adaptive.success and adaptive.nit < 500 and not fixed.success
+
+
+def test_changes_of_rho_are_bounded(monkeypatch):
+    monkeypatch.setattr(admm, "CHANGES_LIMIT", 2)
+    with pytest.warns(ConvergenceWarning):
+        result = ADMM(rho=1e9, max_iter=200).solve(lasso(*TALL))
+    assert result.rho_changes == 2
+
+
+def test_gram_and_factor_are_kept_along_a_path(monkeypatch):
+    built, factored = [], []
+    build, cholesky = admm._build, admm.scipy.linalg.cholesky
+    monkeypatch.setattr(admm, "_build", lambda p: built.append(p) or build(p))
+    monkeypatch.setattr(
+        admm.scipy.linalg, "cholesky", lambda *a, **k: factored.append(a) or cholesky(*a, **k)
+    )
+    problem = lasso(*TALL)
+    result = None
+    for alpha in (1.0, 0.9, 0.8):
+        result = ADMM(adaptive=False).solve(problem.replace(penalty=L1(alpha)), warm_start=result)
+        assert result.success
+    assert len(built) == 1 and len(factored) == 1
+
+
+def test_warm_start_from_the_answer_takes_nothing_and_near_it_little():
+    A, y = TALL
+    problem = lasso(A, y, fit_intercept=True)
+    cold = ADMM().solve(problem)
+    assert ADMM().solve(problem, warm_start=cold).nit == 0
+    near = problem.replace(penalty=L1(1.001 * problem.penalty.alpha))
+    assert ADMM().solve(near, warm_start=cold).nit < ADMM().solve(near).nit
+    x0 = cold.x.copy()
+    ADMM(tol=1e-10).solve(problem, x0=x0)
+    np.testing.assert_array_equal(x0, cold.x)
+
+
+def test_relaxation_changes_the_way_not_the_end():
+    problem = lasso(*TALL)
+    ends = [ADMM(relaxation=a, tol=1e-10).solve(problem) for a in (1.0, 1.6, 1.9)]
+    assert len({end.nit for end in ends}) > 1
+    for end in ends[1:]:
+        np.testing.assert_allclose(end.x, ends[0].x, atol=1e-7)
+
+
+def test_iterates_are_those_of_the_formulas():
+    A, y = TALL
+    n, p = A.shape
+    rho, a, problem = 0.7, 1.6, lasso(A, y)
+    solver = ADMM(rho=rho, adaptive=False)
+    state = solver.init(problem, None, {})
+    z, u = np.zeros(p), A.T @ y / n / rho  # minus the gradient at 0
+    for _ in range(15):
+        solver.advance(problem, state, 1)
+        x = np.linalg.solve(A.T @ A / n + rho * np.eye(p), A.T @ y / n + rho * (z - u))
+        h = a * x + (1 - a) * z
+        z = np.sign(h + u) * np.maximum(abs(h + u) - problem.penalty.alpha / rho, 0)
+        u = u + h - z
+        np.testing.assert_allclose(state.z, z, atol=1e-10)
+        np.testing.assert_allclose(state.u, u, atol=1e-10)
+
+
+# ---- data ---------------------------------------------------------------------------------------
+
+
+def test_large_sparse_data_are_refused_with_a_remedy(monkeypatch):
+    monkeypatch.setattr(admm, "DENSE_LIMIT", 10)
+    A = sp.random_array((30, 20), density=0.1, rng=np.random.default_rng(7))
+    with pytest.raises(ValueError, match="order 20 > 10; use ProximalGradient"):
+        ADMM().solve(Composite(LeastSquares(np.ones(30)), A, L1(0.1)))
+
+
+@pytest.mark.parametrize("shape", [(60, 25), (25, 60)])
+def test_float32_stays(shape):
+    A, y = data(*shape, dtype=np.float32)
+    result = ADMM().solve(lasso(A, y, fit_intercept=True))
+    assert result.success and result.x.dtype == np.float32 and result.certificate.kkt <= 1e-5
+    wide = ADMM().solve(lasso(A.astype(float), y.astype(float), fit_intercept=True))
+    np.testing.assert_allclose(result.x, wide.x, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_units_do_not_matter(scale):
+    A, y = TALL
+    plain = ADMM(tol=1e-10).solve(lasso(A, y))
+    np.testing.assert_allclose(ADMM(tol=1e-10).solve(lasso(A, y * scale)).x / scale, plain.x)
+    np.testing.assert_allclose(ADMM(tol=1e-10).solve(lasso(A * scale, y)).x * scale, plain.x)
+
+
+def test_far_from_zero_mean_is_centred():
+    A, y = TALL
+    shifted = ADMM(tol=1e-10).solve(
+        Composite(LeastSquares(y), A + 1e3, L1(0.2), fit_intercept=True)
+    )
+    plain = ADMM(tol=1e-10).solve(Composite(LeastSquares(y), A, L1(0.2), fit_intercept=True))
+    np.testing.assert_allclose(shifted.x, plain.x, atol=1e-6)
+
+
+def test_a_rho_too_small_for_a_singular_gram_matrix_is_raised():
+    A = np.repeat(TALL[0][:, :5], 2, axis=1)
+    result = ADMM(rho=1e-300).solve(lasso(A, TALL[1]))
+    assert result.success and result.rho > 1e-300
+
+
+@pytest.mark.parametrize(
+    "A", [np.zeros((4, 3)), np.zeros((4, 0)), np.ones((4, 1)), np.ones((1, 1)), np.ones((2, 5))]
+)
+def test_degenerate_data(A):
+    result = ADMM().solve(Composite(LeastSquares(np.ones(A.shape[0])), A, L1(0.1)))
+    assert result.success and np.isfinite(result.x).all()
+
+
+def test_strong_penalty_gives_exact_zeros_at_once():
+    result = ADMM().solve(lasso(*TALL, share=1.01))
+    assert result.success and result.nit == 0 and not result.x.any()
+
+
+def test_what_it_cannot_take_is_refused():
+    labels = np.sign(TALL[1])
+    with pytest.raises(TypeError, match="takes the loss LeastSquares, got Logistic"):
+        ADMM().solve(Composite(Logistic(labels), TALL[0], L1(0.1)))
+    with pytest.raises(ValueError, match="rho must be a finite number > 0"):
+        ADMM(rho=0.0)
+    with pytest.raises(ValueError, match=r"relaxation must lie in \(0, 2\)"):
+        ADMM(relaxation=2.0)
+    with pytest.raises(ValueError, match="x0 has 3 entries, expected 25"):
+        ADMM().solve(lasso(*TALL), x0=np.ones(3))
