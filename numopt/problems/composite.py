@@ -31,7 +31,7 @@ class NullModel(NamedTuple):
     w: np.ndarray  # p coefficients, of which the unpenalised ones may differ from 0; intercept
     gradient: np.ndarray  # p, of the loss with respect to the coefficients
     fun: float  # its loss
-    noise: float  # size of gradients that are rounding errors
+    prediction: np.ndarray  # n, its prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +82,20 @@ class Composite(Problem):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "A", as_matrix(self.A, "A"))
-        for name, method in (("loss", "gradient_1d"), ("penalty", "")):
+        for name in ("loss", "penalty"):
             block = getattr(self, name)
+            if isinstance(block, type):
+                raise TypeError(f"{name} is the class {block.__name__}; make one of it, see its help")
             if not hasattr(block, "Spec"):
                 raise TypeError(
                     f"{name} must be a block, got {type(block).__name__}; take one from "
                     f"numopt.{'losses' if name == 'loss' else 'penalties'} or make one with "
                     "numopt.block"
                 )
-            if method and not block.offers(method):
-                raise TypeError(f"loss must be a loss, got {type(block).__name__}")
+            if block.offers("gradient_1d") is not (name == "loss"):
+                raise TypeError(f"{name} must be a {name}, got {type(block).__name__}")
+        if not isinstance(self.fit_intercept, (bool, np.bool_)):
+            raise TypeError(f"fit_intercept must be True or False, got {self.fit_intercept!r}")
         n, p = self.A.shape
         if n == 0:
             raise ValueError("A has no rows; give at least one sample")
@@ -133,6 +137,7 @@ class Composite(Problem):
         """Whether loss and penalty are."""
         return bool(self.loss.convex and self.penalty.convex)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def predict(self, x: Any, intercept: float = 0.0) -> np.ndarray:
         """A x + b in float64, offsets not included."""
         x = require_length(as_vector(x, "x", np.float64), self.size, "x")
@@ -143,12 +148,18 @@ class Composite(Problem):
         z = self.predict(x, intercept)
         return float(self.loss.value(z)) + self._judge().value(np.asarray(x, np.float64))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def certificate(self, x: Any, intercept: float = 0.0) -> Certificate:
         """Stationarity, and for convex problems the duality gap, at (x, b)."""
         x = require_length(as_vector(x, "x", np.float64), self.size, "x")
         z, penalty = self.predict(x, intercept), self._judge()
+        kind = "global" if self.convex else "stationary"
+        if not np.isfinite(z).all():
+            return Certificate(kind, {"kkt": Entry(np.inf, "the prediction overflows")}, np.inf)
         loss, r = self.loss.value_and_gradient(z)
         g = _times(self.A.T, r)
+        if not (np.isfinite(r).all() and np.isfinite(g).all()):
+            return Certificate(kind, {"kkt": Entry(np.inf, "the gradient overflows")}, loss)
         fun = loss + penalty.value(x)
         scale, fun_at_0 = self.scales()
         free = abs(float(r.sum())) / scale if self.fit_intercept else 0.0
@@ -165,7 +176,7 @@ class Composite(Problem):
             gap = self.gap(fun, r, g)
             if np.isfinite(gap):
                 entries["gap"] = Entry(gap / fun_at_0, "(primal - dual) / objective(0)", gate=False)
-        return Certificate("global" if self.convex else "stationary", entries, fun)
+        return Certificate(kind, entries, fun)
 
     def gap(self, fun: float, r: np.ndarray, g: np.ndarray) -> float:
         """Primal minus dual at the dual point nearest to r; inf where no conjugate is known."""
@@ -201,12 +212,18 @@ class Composite(Problem):
         )
 
     def _scales(self) -> tuple[float, float]:
-        _, grad0, fun0, noise = self.null_model()
-        alpha_max = min(self.penalty.alpha_max(grad0), float(np.max(np.abs(grad0), initial=0.0)))
-        if not alpha_max > noise:
-            # 0 is optimal but for rounding: measure against the size of the terms themselves.
-            alpha_max = noise / 1e-12 or 1.0
-        return alpha_max, fun0 if fun0 > 0 else 1.0
+        null = self.null_model()
+        largest = float(np.max(np.abs(null.gradient), initial=0.0))
+        alpha_max = min(self.penalty.alpha_max(null.gradient), largest)
+        # Where 0 is optimal but for rounding, measure against the size of the terms themselves.
+        # That takes a pass over A, so ask a sample first whether it can be so.
+        at_zero = self.loss.gradient(np.zeros_like(null.prediction))
+        terms = float(np.abs(at_zero).sum())
+        if not alpha_max > 1e-8 * terms * _largest(self.A, sample=True):
+            size = terms * _largest(self.A)
+            if not alpha_max > 1e-12 * size:
+                alpha_max = size or 1.0
+        return alpha_max, null.fun if null.fun > 0 else 1.0
 
     def null_model(self) -> NullModel:
         """The best model with the intercept and coefficients of weight 0 alone."""
@@ -224,11 +241,8 @@ class Composite(Problem):
         w = np.zeros(self.size + 1)
         w[free] = fitted[: free.size]
         w[self.size] = fitted[-1] if self.fit_intercept else 0.0
-        at_zero = self.loss.gradient(np.zeros_like(z))
-        largest = abs(self.A).max() if self.nnz else 0.0
-        noise = 1e-12 * float(np.abs(at_zero).sum() * largest)
         value, r = self.loss.value_and_gradient(z)
-        return NullModel(w, _times(self.A.T, r), float(value), noise)
+        return NullModel(w, _times(self.A.T, r), float(value), z)
 
     def lipschitz(self) -> float:
         """Largest curvature of f(A x), by power iteration; 1 for a zero matrix."""
@@ -288,6 +302,10 @@ class Composite(Problem):
 
 def _times(A: Any, x: np.ndarray) -> np.ndarray:
     """A x in float64; a float32 matrix is widened a slice at a time, never whole."""
+    if x.size > 1000 and not sp.issparse(A) and A.flags.f_contiguous:
+        support = np.flatnonzero(x)
+        if 20 * support.size < x.size:  # read the columns that count
+            A, x = A[:, support], x[support]
     if A.dtype == np.float64 or sp.issparse(A):
         return np.asarray(A @ x, np.float64)
     rows = max(1, 2**20 // max(A.shape[1], 1))
@@ -310,6 +328,16 @@ def _rounded(block: Any, dtype: Any) -> Any:
             value = value if value.ndim else float(value)
         object.__setattr__(twin, field.name, value)
     return twin
+
+
+def _largest(A: Any, sample: bool = False) -> float:
+    """Largest entry of A in absolute value, or that of a few rows."""
+    entries = A.data if sp.issparse(A) else A
+    if sample:
+        entries = entries[:: max(1, entries.size // 50_000)]
+    if entries.size == 0:
+        return 0.0
+    return float(max(entries.max(), -entries.min()))
 
 
 def _columns(A: Any, index: np.ndarray) -> np.ndarray:

@@ -101,15 +101,17 @@ def _weighted_axpy(X, j, a, h, r):
 
 
 @kernel
-def full_pass(data, w, z, r, g, curvature, violation):
+def full_pass(data, w, z, r, g, curvature, violation, known):
     """Prediction, gradients and violations of all coordinates at w = (x, b), from scratch.
 
-    Returns the objective and the largest violation, the intercept's included.
+    Where the gradient is `known`, g holds it already. Returns the objective and the largest
+    violation, the intercept's included.
     """
     p = n_columns(data.X)
     predict_affine(data, w, z)
     fun = loss_gradient(data.loss, data.scale, z, r) + value_of(data.penalty, w[:p])
-    gradient_affine(data, r, g)
+    if not known:
+        gradient_affine(data, r, g)
     worst = abs(g[p])
     for j in range(p):
         violation[j] = violation_1d(data.penalty, w[j], g[j], curvature[j], j)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from numopt.core.engine import BREAKDOWN, DONE, GROW, RUNNING, Solver
+from numopt.core.generic import loss_gradient
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count
 from numopt.solvers._composite import start_point
@@ -36,7 +38,7 @@ class State(NamedTuple):
     h: np.ndarray  # n, weights of the quadratic model
     curvature: np.ndarray  # p, column curvatures sum_i h_i x_ij^2
     working: np.ndarray  # indices of the working set
-    columns: np.ndarray  # n x |working|, its columns, or 0 columns without a Gram matrix
+    columns: Any  # n x |working|, its columns, or 0 columns without a Gram matrix
     gram: np.ndarray  # their weighted Gram matrix
     mean: np.ndarray  # their weighted means
     scalars: np.ndarray  # see the names above
@@ -127,7 +129,11 @@ class WorkingSetCD(Solver):
         )  # fmt: skip
         exact = problem.penalty.offers("subdiff_distance_1d")
         _weigh(state, columns=not exact)
-        _measure(state)
+        null = problem.null_model()
+        known = np.array_equal(w, null.w.astype(dtype))
+        if known:
+            state.g[:p] = null.gradient
+        _measure(state, known)
         return self.grow(problem, state)
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
@@ -135,14 +141,15 @@ class WorkingSetCD(Solver):
         if s[RESIDUAL] <= s[TARGET]:
             return 0, DONE
         before = s[RESIDUAL]
-        # Newton's model can promise what the loss does not keep, above all where a nonconvex
-        # penalty makes it jump: lift its curvature towards the bound on the loss, which keeps
-        # every promise, until the objective falls.
-        while not self._minimise_model(problem, state):
-            if s[LIFT] >= 1 or problem.loss.smoothness is None:
-                return 1, BREAKDOWN
-            s[LIFT] = min(1.0, max(8 * s[LIFT], 1e-3))
-        s[LIFT] = 0.25 * s[LIFT] if s[LIFT] > 1e-4 else 0.0
+        if not self._decrease(problem, state):
+            return 1, BREAKDOWN
+        if not problem.loss.quadratic and self._sees_working_set(problem, state):
+            # Newton's steps on the working set cost little next to a pass over A.
+            for _ in range(20):
+                if _refresh(problem, state) <= max(0.1 * before, 0.5 * s[TARGET]):
+                    break
+                if not self._decrease(problem, state):
+                    break
         _measure(state)
         if s[RESIDUAL] <= s[TARGET]:
             return 1, DONE
@@ -193,22 +200,38 @@ class WorkingSetCD(Solver):
             return state._replace(
                 working=working, columns=state.columns[:, :0], gram=state.gram[:0, :0]
             )
-        columns = np.empty((state.z.size, working.size), state.w.dtype, "F")
-        columns[:, :old] = state.columns
-        gather(state.data.X, new, columns[:, old:])
+        columns = _columns(problem, state, working)
         state = state._replace(working=working, columns=columns)
         if not problem.loss.quadratic:
             return state
         gram = np.empty((working.size, working.size), state.w.dtype, "F")
         gram[:old, :old] = state.gram
-        weighted = columns[:, old:] * state.h[:, None]
-        gram[:, old:] = columns.T @ weighted
+        gram[:, old:] = _product(columns, columns[:, old:], state.h)
         gram[old:, :old] = gram[:old, old:].T
         mean = columns.T @ state.h
         if problem.fit_intercept:
             gram[:, old:] -= np.outer(mean, mean[old:])
             gram[old:, :old] = gram[:old, old:].T
         return state._replace(gram=gram, mean=mean)
+
+    @staticmethod
+    def _sees_working_set(problem: Any, state: State) -> bool:
+        return state.columns.shape[1] > 0 and problem.penalty.offers("subdiff_distance_1d")
+
+    def _decrease(self, problem: Any, state: State) -> bool:
+        """Minimise a model whose promise the objective keeps; False if there is none.
+
+        Newton's can promise what the loss does not keep, above all where a nonconvex penalty
+        makes it jump: its curvature is lifted towards the bound on the loss, which keeps every
+        promise, until the objective falls.
+        """
+        s = state.scalars
+        while not self._minimise_model(problem, state):
+            if s[LIFT] >= 1 or problem.loss.smoothness is None:
+                return False
+            s[LIFT] = min(1.0, max(8 * s[LIFT], 1e-3))
+        s[LIFT] = 0.25 * s[LIFT] if s[LIFT] > 1e-4 else 0.0
+        return True
 
     @staticmethod
     def _bound(problem: Any, scalars: np.ndarray) -> float:
@@ -253,11 +276,23 @@ class WorkingSetCD(Solver):
         return _search(problem, state, step)
 
 
-def _measure(state: State) -> None:
+def _measure(state: State, known: bool = False) -> None:
     s = state.scalars
     s[FUN], s[RESIDUAL] = full_pass(
-        state.data, state.w, state.z, state.r, state.g, state.curvature, state.violation
+        state.data, state.w, state.z, state.r, state.g, state.curvature, state.violation, known
     )
+
+
+def _refresh(problem: Any, state: State) -> float:
+    """Loss, gradient and largest violation of the working set alone, where z is up to date."""
+    s, index, penalty = state.scalars, state.working, problem.penalty
+    loss = loss_gradient(state.data.loss, state.data.scale, state.z, state.r)
+    state.g[index] = state.columns.T @ state.r
+    state.g[-1] = state.r.sum() if problem.fit_intercept else 0
+    s[FUN] = loss + penalty.value(state.w[:-1])
+    violation = penalty.subdiff_distances(state.w[:-1], state.g[:-1])[index]
+    s[RESIDUAL] = max(violation.max(initial=0.0), abs(state.g[-1]))
+    return float(s[RESIDUAL])
 
 
 def _weigh(state: State, columns: bool, bound: float = 0.0) -> None:
@@ -266,10 +301,32 @@ def _weigh(state: State, columns: bool, bound: float = 0.0) -> None:
     curvatures(state.data, state.z, state.h, out, bound)
 
 
+def _columns(problem: Any, state: State, working: np.ndarray) -> Any:
+    """Columns of the working set, which begins with those at hand; sparse if A is sparse."""
+    if sp.issparse(problem.A):
+        chosen = problem.A[:, working]
+        dense = chosen.nnz > 0.2 * chosen.shape[0] * chosen.shape[1]
+        return chosen.toarray(order="F") if dense else chosen
+    old = state.columns.shape[1]
+    columns = np.empty((state.z.size, working.size), state.w.dtype, "F")
+    columns[:, :old] = state.columns
+    gather(state.data.X, working[old:], columns[:, old:])
+    return columns
+
+
+def _product(left: Any, right: Any, h: np.ndarray) -> np.ndarray:
+    """Left' diag(h) right."""
+    if sp.issparse(left):
+        return (left.T @ right.multiply(h[:, None])).toarray()
+    return left.T @ (right * h[:, None])
+
+
 def _gram(problem: Any, state: State) -> tuple[np.ndarray, np.ndarray]:
-    root = np.sqrt(state.h)
-    scaled = np.asfortranarray(state.columns * root[:, None])
-    gram = np.asfortranarray(scaled.T @ scaled)
+    if sp.issparse(state.columns):
+        gram = np.asfortranarray(_product(state.columns, state.columns, state.h))
+    else:
+        scaled = state.columns * np.sqrt(state.h)[:, None]
+        gram = np.asfortranarray(scaled.T @ scaled)  # BLAS computes one half of it
     mean = state.columns.T @ state.h
     if problem.fit_intercept:
         gram -= np.outer(mean, mean / state.h.sum())
@@ -373,6 +430,7 @@ def _search(problem: Any, state: State, step: np.ndarray) -> bool:
         value = objective_along(state.data, state.w, state.z, step, dz, t)
         if value <= fun + 1e-4 * t * min(decrease, 0.0) + noise:
             state.w[:] += t * step
+            state.z[:] += t * dz
             if t == 1.0:
                 state.w[:p][full == 0] = 0
             return True
