@@ -34,7 +34,7 @@ class LinearSystem(Problem):
     Examples
     --------
     >>> from numopt.problems import LinearSystem
-    >>> system = LinearSystem([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])
+    >>> system = LinearSystem([[3.0, 0.0], [0.0, 4.0]], [3.0, 4.0])
     >>> system.objective([1.0, 1.0])
     0.0
     >>> float(system.certificate([0.0, 0.0])["residual"])
