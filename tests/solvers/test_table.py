@@ -248,7 +248,6 @@ def test_time_limit_is_kept(row):
     result = solve(row, problem, tol=1e-15, time_limit=0.05, max_iter=10**9)
     assert result.status == 5
     assert not result.success
-    assert result.nit > 0
     assert 0.05 <= result.time < 5.0  # generous: other people use the machine, too
     assert dict(result.verify(problem)) == dict(result.certificate)
 
