@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
+import numbers
 import sys
 from collections import namedtuple
 from collections.abc import Callable
@@ -299,13 +301,15 @@ def _coerce(value: Any, field: dataclasses.Field[Any], owner: str) -> Any:
         if annotation == "float":
             raise TypeError(f"{owner}: {field.name} must be a number, got {value!r}")
         return value
-    if isinstance(value, (float, int, np.floating, np.integer)):
+    if isinstance(value, numbers.Real):
         if annotation == "int":
             return int(value)
-        if np.isnan(value):
+        if math.isnan(number := float(value)):
             raise ValueError(f"{owner}: {field.name} is NaN; give a number")
-        return float(value)
+        return number
     if hasattr(value, "__array__") or isinstance(value, list):
+        if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+            raise ValueError(f"{owner}: {field.name} has masked entries; fill or drop them first")
         array = np.asarray(value)
         if annotation == "float":
             if array.ndim == 0:
