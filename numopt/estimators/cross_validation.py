@@ -206,7 +206,7 @@ class PenalizedRegressorCV(_CrossValidated, _LinearRegressor):
     >>> from numopt.estimators import PenalizedRegressorCV
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = PenalizedRegressorCV(n_alphas=20).fit(X, y)
-    >>> 0 < model.alpha_ < model.path_.alphas[0]
+    >>> bool(0 < model.alpha_ < model.path_.alphas[0])
     True
     """
 

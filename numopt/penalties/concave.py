@@ -40,7 +40,7 @@ class MCP(Penalty):
     Examples
     --------
     >>> from numopt.penalties import MCP
-    >>> MCP(1.0, gamma=3.0).prox([0.5, 2.0, 5.0]).tolist()
+    >>> MCP(1.0, gamma=3.0).prox([0.5, 2.0, 5.0]).round(12).tolist()
     [0.0, 1.5, 5.0]
     """
 
