@@ -13,6 +13,8 @@ from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_matrix, as_vector, require_length
 from numopt.problems._base import Problem
 
+FIXED_POINT = "(|x - prox(x - s g)| + eps |x|) / (s alpha_max), s = 1/L"
+
 
 class CompositeData(NamedTuple):
     """A `Composite` as kernels see it, all in one working precision."""
@@ -45,7 +47,7 @@ class Composite(Problem):
       :math:`|\sum_i \nabla_i f|` counts as one more coordinate. :math:`\alpha_{\max}` is the
       least strength at which x = 0 is optimal, at most :math:`\|g(0)\|_\infty`;
     - ``fixed_point`` (gate): :math:`\|x - \mathrm{prox}_{s \phi}(x - s g)\|_2 / (s \alpha_{\max})`,
-      s = 1/L, for penalties without one;
+      s = 1/L, for penalties without one, the rounding of x added to the norm;
     - ``gap``: duality gap over the objective at 0, where both conjugates are known.
 
     Parameters
@@ -85,7 +87,7 @@ class Composite(Problem):
         for name in ("loss", "penalty"):
             block = getattr(self, name)
             if isinstance(block, type):
-                raise TypeError(f"{name} is the class {block.__name__}; make one of it, see its help")
+                raise TypeError(f"{name} is the class {block.__name__}, not an instance of it")
             if not hasattr(block, "Spec"):
                 raise TypeError(
                     f"{name} must be a block, got {type(block).__name__}; take one from "
@@ -170,8 +172,10 @@ class Composite(Problem):
         else:
             step = 1.0 / self.lipschitz()
             moved = x - penalty.prox(x - step * g, step)
-            residual = max(float(np.linalg.norm(moved)) / (step * scale), free)
-            entries["fixed_point"] = Entry(residual, "|x - prox(x - s g)| / (s alpha_max), s = 1/L")
+            # Steps below the rounding of x leave it in place, and prove nothing.
+            noise = np.finfo(np.float64).eps * float(np.linalg.norm(x))
+            residual = (float(np.linalg.norm(moved)) + noise) / (step * scale)
+            entries["fixed_point"] = Entry(max(residual, free), FIXED_POINT)
         if self.convex:
             gap = self.gap(fun, r, g)
             if np.isfinite(gap):
