@@ -28,12 +28,13 @@ from numopt.core.validate import require_choice, require_count, require_positive
 logger = logging.getLogger("numopt")
 
 # What `advance` answers besides the number of iterations done.
-RUNNING, DONE, GROW, BREAKDOWN, NEED_EVAL, INDEFINITE, DIVERGED = range(7)
+RUNNING, DONE, GROW, BREAKDOWN, NEED_EVAL, INDEFINITE, DIVERGED, SPENT = range(8)
 
 _FAILURES = {
     BREAKDOWN: Status.STALLED,
     INDEFINITE: Status.NON_CONVEX,
     DIVERGED: Status.DIVERGED,
+    SPENT: Status.ITERATION_LIMIT,  # or a limit on evaluations that the solver keeps itself
 }
 
 # A chunk is sized to touch about this many matrix entries: some 20 ms.
@@ -108,6 +109,8 @@ class Solver:
             require_positive(self.tol, "tol")
         if self.time_limit is not None and self.time_limit != np.inf:
             require_positive(self.time_limit, "time_limit")
+        if self.random_state is not None:
+            require_count(self.random_state, "random_state")
         require_choice(self.on_interrupt, ("return", "raise"), "on_interrupt")
 
     # ---- what a method supplies ----
@@ -228,6 +231,8 @@ def pick(solver: Any, problem: Any, options: dict[str, Any]) -> Solver:
         _check_options(type(solver), options)
         return dataclasses.replace(solver, **options) if options else solver
     if not isinstance(solver, str):
+        if isinstance(solver, type):
+            raise TypeError(f"solver is the class {solver.__name__}; make one: {solver.__name__}()")
         raise TypeError(f"solver must be a Solver or a name, got {type(solver).__name__}")
     from numopt import solvers
 
@@ -343,6 +348,7 @@ class _Run:
         self.nit = 0
         self.rows: list[tuple[int, float, Certificate]] = []
         self.best: dict[str, Any] | None = None
+        self.latest: State = None  # of a descent method, whose last point is the best
         self.proof: Certificate | None = None  # of the best point, once it is confirmed
         self.best_worst = self.least_fun = np.inf
         # Last residual that was clearly better than the one noted before, for stall detection.
@@ -393,13 +399,12 @@ class _Run:
         certificate = self.solver.measure(self.problem, state)
         now = perf_counter()
         self.rows.append((self.nit, now - self.start, certificate))
-        worst = certificate.worst(self.tol)
-        descent = self.solver.descent
-        if worst < self.best_worst or self.best is None or descent:
+        worst, descent = certificate.worst(self.tol), self.solver.descent
+        if descent:
+            self.latest = state
+        elif worst < self.best_worst or self.best is None:
             self.best_worst = worst
-            # A descent method's point stays a view of its state until `result` copies it.
-            point = self.solver.finish(self.problem, state)
-            self.best = point if descent else _copied(point)
+            self.best = _copied(self.solver.finish(self.problem, state))
         self.checks_since_mark += 1
         if worst < 0.999 * self.mark or (descent and certificate.fun < self.least_fun):
             self.mark, self.nit_at_mark, self.checks_since_mark = worst, self.nit, 0
@@ -463,13 +468,14 @@ class _Run:
 
     def result(self, status: Status, warn: bool = True) -> Result:
         """The verdict: the best point, its certificate recomputed from the data."""
+        problem, tol, best = self.problem, self.tol, self.best
+        if best is None and self.latest is not None:
+            best = _copied(self.solver.finish(problem, self.latest))
         if self.interrupted is not None and (
-            self.solver.on_interrupt == "raise" or self.best is None or self.outer is not None
+            self.solver.on_interrupt == "raise" or best is None or self.outer is not None
         ):
             raise self.interrupted
-        assert self.best is not None  # the first check always leaves a point
-        problem, tol = self.problem, self.tol
-        best = _copied(self.best) if self.solver.descent else self.best
+        assert best is not None  # the first check always leaves a point
         certificate = self.proof
         if certificate is None:
             certificate = problem.certificate(best["x"], **problem.parts_of(best))

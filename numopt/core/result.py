@@ -227,7 +227,7 @@ class Result(OptimizeResult):
         return out
 
     def __repr__(self) -> str:
-        lines = [f"{self.message}"]
+        lines = [str(self.get("message", ""))]
         for key in ("x", "intercept", "fun", "nit", "time", "solver"):
             if key in self:
                 lines.append(f"{key:>12}: {_short(self[key])}")
@@ -248,7 +248,7 @@ class Result(OptimizeResult):
         head = "".join(f"<th>{h}</th>" for h in ("certificate", "value", "tol", "met", "formula"))
         return (
             f"<p><b>{html.escape(self.message)}</b><br>objective {self.fun:.8g}, "
-            f"{self.nit} iterations, {self.time:.3g} s, "
+            f"{self.get('nit', '?')} iterations, {self.time:.3g} s, "
             f"<code>{html.escape(str(self.solver))}</code></p>"
             f"<table><tr>{head}</tr>{''.join(rows)}</table>"
         )
