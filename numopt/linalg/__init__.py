@@ -11,10 +11,36 @@ from typing import Any
 
 # Public name -> module; nothing is imported before it is used.
 _WHERE = {
+    "cg": "krylov",
+    "colours": "scheduling",
+    "column_norms": "scaling",
+    "CountSketch": "sketch",
+    "draw_sketch": "sketch",
+    "GaussianSketch": "sketch",
+    "golub_kahan": "spectra",
+    "hadamard_transform": "sketch",
+    "HadamardSketch": "sketch",
     "isotonic": "isotonic",
     "kth_largest": "selection",
+    "lanczos": "spectra",
+    "levels": "scheduling",
+    "leverage_scores": "sketched_least_squares",
+    "lsqr": "krylov",
+    "minres": "krylov",
+    "pock_chambolle": "scaling",
+    "project_knapsack": "projections",
+    "project_l1_ball": "projections",
+    "project_simplex": "projections",
+    "row_norms": "scaling",
+    "RowSample": "sketch",
+    "ruiz": "scaling",
+    "sketch_preconditioner": "sketched_least_squares",
+    "sketched_lstsq": "sketched_least_squares",
+    "SparseOperator": "sparse",
+    "spectral_norm": "norm_bounds",
+    "Sweeps": "sweeps",
     "top_k": "selection",
-    "weighted_median": "selection",
+    "weighted_median": "medians",
 }
 
 __all__ = [*_WHERE]

@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
+from numopt.linalg.norm_bounds import spectral_norm
 from numopt.linalg.spectra import golub_kahan, lanczos
-from numopt.linalg.spectral_norm import spectral_norm
 
 
 def orthogonal(n, seed):
