@@ -250,6 +250,8 @@ class WorkingSetCD(Solver):
                 _weigh(state, columns=True, bound=self._bound(problem, s))
             u, floor = state.r.copy(), 1.05 * problem.penalty.concavity
             mass = state.h.sum()
+            if not mass > 0:
+                return False
             shift = descend_residual(
                 state.data, index, state.h, state.curvature, u, mass, w, tol, 1000, floor
             )[2]
@@ -259,6 +261,8 @@ class WorkingSetCD(Solver):
                 _weigh(state, columns=False, bound=self._bound(problem, s))
                 gram, mean = weighted_gram(problem, state)
             mass = state.h.sum()
+            if not mass > 0:  # the loss is straight here, as Huber's far from the data
+                return False
             q = state.g[index].copy()
             if problem.fit_intercept:
                 q -= state.g[-1] * (mean / mass)
