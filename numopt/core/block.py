@@ -124,7 +124,7 @@ def block(cls: Class) -> Class: ...
 def block(
     *, base: type[Block] | None = None, convex: bool | None = None
 ) -> Callable[[Class], Class]: ...
-@dataclass_transform(frozen_default=True, eq_default=False)
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
 def block(cls: Any = None, *, base: type[Block] | None = None, convex: bool | None = None) -> Any:
     """Make a class a block: a frozen dataclass whose methods run inside compiled kernels.
 
@@ -284,7 +284,7 @@ def _wrap_validation(cls: Any) -> None:
 
     def __post_init__(self: Any) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            value = getattr(self, field.name, None)  # one that __post_init__ fills in has none
             coerced = _coerce(value, field, cls.__name__)
             if coerced is not value:
                 object.__setattr__(self, field.name, coerced)
@@ -296,6 +296,8 @@ def _wrap_validation(cls: Any) -> None:
 
 def _coerce(value: Any, field: dataclasses.Field[Any], owner: str) -> Any:
     """Numbers to float (an int would be another compiled type), lists to arrays; NaN refused."""
+    if "labels" in field.metadata:  # of any kind; the class numbers them
+        return value
     annotation = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
     if isinstance(value, (bool, np.bool_, str)) or value is None or is_block(value):
         if annotation == "float":

@@ -2,6 +2,7 @@
 
 from numopt.penalties._base import Penalty
 from numopt.penalties.concave import MCP, SCAD, CappedL1, LogSum
+from numopt.penalties.groups import GroupLasso, GroupMCP, GroupSCAD, SparseGroupLasso
 from numopt.penalties.huber import Huber
 from numopt.penalties.l1 import L1, ElasticNet
 from numopt.penalties.powers import L0, LHalf, LTwoThirds
@@ -14,6 +15,9 @@ __all__ = [
     "SCAD",
     "CappedL1",
     "ElasticNet",
+    "GroupLasso",
+    "GroupMCP",
+    "GroupSCAD",
     "Huber",
     "LHalf",
     "LTwoThirds",
@@ -21,5 +25,6 @@ __all__ = [
     "Nonnegative",
     "Penalty",
     "Ridge",
+    "SparseGroupLasso",
     "Zero",
 ]

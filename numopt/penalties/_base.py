@@ -95,6 +95,11 @@ class Penalty(Block):
         return 0.0
 
     @property
+    def coordinate_weights(self) -> np.ndarray | None:
+        """Factor of the penalty at each coordinate, where it has some: 0 = unpenalised."""
+        return getattr(self, "weights", None)
+
+    @property
     def has_conjugate(self) -> bool:
         """Whether `conjugate` can be called."""
         return self.offers("conjugate_1d") or self.offers("conjugate_of")
@@ -119,6 +124,33 @@ class Penalty(Block):
     def _vector(self, x: Any, name: str) -> np.ndarray:
         x = as_vector(x, name)
         return x if self.size is None else require_length(x, self.size, name)
+
+
+class Norm(Penalty):
+    """Alpha times a norm: the conjugate is the indicator of a ball of the dual norm.
+
+    Subclasses have a field `alpha`; their `alpha_max` is the dual norm.
+    """
+
+    alpha: float
+
+    @property
+    def has_conjugate(self) -> bool:
+        """Always."""
+        return True
+
+    def conjugate(self, u: Any) -> float:
+        """0 where the dual norm of u is at most alpha, else infinity."""
+        # A hair beyond alpha is rounding of a scaled dual point.
+        free = self.coordinate_weights
+        fixed = free is None or not np.any(np.asarray(u)[free == 0])
+        inside = fixed and self.alpha_max(u) <= self.alpha * (1 + 1e-12)
+        return 0.0 if inside else float(np.inf)
+
+    def dual_scale(self, u: Any) -> float:
+        """Largest s <= 1 at which the conjugate is finite at s u, unpenalised part aside."""
+        size = self.alpha_max(u)
+        return min(1.0, self.alpha / size) if size > 0 else 1.0
 
 
 def require_weights(penalty: Any) -> None:

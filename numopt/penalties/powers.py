@@ -76,7 +76,7 @@ class LHalf(Penalty):
     --------
     >>> from numopt.penalties import LHalf
     >>> LHalf(2.0).prox([2.0, 5.0]).round(4).tolist()
-    [0.0, 4.5311]
+    [0.0, 4.5302]
     """
 
     alpha: float
@@ -130,7 +130,7 @@ class LTwoThirds(Penalty):
     --------
     >>> from numopt.penalties import LTwoThirds
     >>> LTwoThirds(1.5).prox([2.0, 8.0]).round(4).tolist()
-    [0.0, 7.4882]
+    [0.0, 7.4889]
     """
 
     alpha: float

@@ -231,12 +231,12 @@ class Composite(Problem):
 
     def null_model(self) -> NullModel:
         """The best model with the intercept and coefficients of weight 0 alone."""
-        weights = getattr(self.penalty, "weights", None)
+        weights = getattr(self.penalty, "coordinate_weights", None)
         key = (self.loss, self.A, weights, bool(self.fit_intercept))
         return self.cached("null", key, self._null_model)
 
     def _null_model(self) -> NullModel:
-        weights = getattr(self.penalty, "weights", None)
+        weights = getattr(self.penalty, "coordinate_weights", None)
         free = np.flatnonzero(weights == 0) if weights is not None else np.array([], int)
         columns = _columns(self.A, free)
         if self.fit_intercept:
