@@ -22,6 +22,8 @@ _SCIPY_METHODS = frozenset(
     "nelder-mead powell cg bfgs newton-cg l-bfgs-b tnc cobyla cobyqa slsqp trust-constr dogleg "
     "trust-ncg trust-exact trust-krylov".split()
 )
+# ... whose `jac` is the gradient at x: that of Newton-CG and SLSQP is often that at a point before.
+_GRADIENT_AT_X = _SCIPY_METHODS - set("nelder-mead powell cobyla cobyqa newton-cg slsqp".split())
 # SciPy's spelling of an option -> ours, where both mean the same.
 _SPELLINGS = {
     "maxiter": "max_iter",
@@ -106,7 +108,8 @@ def minimize(
     Result
         With SciPy's fields ``x, fun, jac, hess_inv, nit, nfev, njev, success, status, message``,
         and the ``certificate`` (see `numopt.problems.Smooth`). A result of SciPy keeps its fields
-        and verdict; the certificate is what its gradient, if it holds one, says about it.
+        and verdict; the certificate is what its gradient says about it. Where it has none, or not
+        that at x (Newton-CG, SLSQP), and with constraints, it is of the kind "heuristic".
 
     Raises
     ------
@@ -277,15 +280,18 @@ def _by_scipy(fun: Callable[..., Any], x0: Any, arguments: dict[str, Any]) -> Re
     if not isinstance(found, dict) or isinstance(found.get("certificate"), Certificate):
         return found
     result, tol = Result(found), arguments["tol"]
-    certificate = _certificate_of(result, arguments["bounds"], _some(arguments["constraints"]))
+    method = arguments["method"]
+    trusted = isinstance(method, str) and method.lower() in _GRADIENT_AT_X
+    unbound = trusted and not _some(arguments["constraints"])
+    certificate = _certificate_of(result, arguments["bounds"], unbound)
     result.certificate = certificate.at(1e-5 if tol is None else tol)  # SciPy's usual gtol
-    result.solver = f"scipy.optimize.minimize(method={arguments['method']!r})"
+    result.solver = f"scipy.optimize.minimize(method={method!r})"
     result.warm_start = {"x": result.x} if "x" in result else {}
     result.time = perf_counter() - start
     return result
 
 
-def _certificate_of(result: Result, bounds: Any, constrained: bool) -> Certificate:
+def _certificate_of(result: Result, bounds: Any, has_gradient: bool) -> Certificate:
     """What the fields of a SciPy result say about its point, at no call of the user's function."""
     x, fun = np.asarray(result.get("x", ())), np.asarray(result.get("fun", np.nan))
     value = float(fun.item()) if fun.size == 1 and fun.dtype.kind in "fiub" else np.nan
@@ -294,18 +300,13 @@ def _certificate_of(result: Result, bounds: Any, constrained: bool) -> Certifica
         for name in ("optimality", "constr_violation", "maxcv")
         if isinstance(result.get(name), (int, float))
     }
-    gradient = result.get("grad", result.get("jac"))  # of trust-constr, of the others
-    lower, upper = None, None
-    try:
-        if constrained or x.ndim != 1:
-            raise ValueError
-        gradient = np.asarray(gradient, float).reshape(x.shape)
-        lower, upper = as_bounds(bounds)
-        if lower is not None and upper is not None:
-            lower, upper = np.broadcast_to(lower, x.shape), np.broadcast_to(upper, x.shape)
-            # SciPy takes fixed variables out and reports NaN for them.
-            gradient = np.where(lower == upper, 0.0, gradient)
-    except (TypeError, ValueError):  # no gradient, or bounds that a custom method understands
+    if not has_gradient:
         return Certificate("heuristic", entries, value)
+    gradient = np.asarray(result["grad" if "grad" in result else "jac"])  # of trust-constr; others
+    lower, upper = as_bounds(bounds)
+    if lower is not None and upper is not None:
+        lower, upper = np.broadcast_to(lower, x.shape), np.broadcast_to(upper, x.shape)
+        # SciPy takes fixed variables out and reports NaN for them.
+        gradient = np.where(lower == upper, 0.0, gradient)
     worst = stationarity(x, value, gradient, lower, upper)
     return Certificate("stationary", {"stationarity": Entry(worst, FORMULA), **entries}, value)

@@ -111,7 +111,7 @@ class LBFGS(Solver):
         Number m of pairs kept.
     max_evals : int, optional
         Calls of the function at most, those of finite differences included, kept to within one
-        gradient.
+        gradient and what the certificate costs at a point that is not the last one evaluated.
     **limits
         See `Solver`.
 
@@ -413,8 +413,8 @@ def _judge(state):
     steep, flat = CURVATURE * start_slope, -CURVATURE * start_slope
     if fun <= start_f + DECREASE * min(drop, 0.0) and slope >= steep and (kinks or slope <= flat):
         return ACCEPTED
-    noise = ROUNDING * abs(start_f)
-    if fun <= start_f + noise and steep <= slope <= (2.0 * DECREASE - 1.0) * start_slope:
+    drowned = abs(fun - start_f) <= ROUNDING * abs(start_f)
+    if drowned and steep <= slope <= (2.0 * DECREASE - 1.0) * start_slope:
         return ACCEPTED
     room = propose(search, fun, slope)
     counts[TRIALS] += search[BRACKETED] != 0  # on the way out only f or the domain ends
