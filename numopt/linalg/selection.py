@@ -1,4 +1,4 @@
-"""Order statistics without sorting: k-th entry, top-k, weighted medians.
+"""Order statistics without sorting: k-th entry and top-k.
 
 All cost a pass or two over the data. A sample brackets the entry that is sought; one pass with
 vectorised comparisons counts what lies where, the next copies the few entries between two narrow
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from numopt.core.jit import inner, kernel
-from numopt.core.validate import as_vector, require_count, require_in, require_length
+from numopt.core.validate import as_vector, require_count
 
 BLOCK = 64  # entries looked at together: a block without a hit costs a few vector comparisons
 DIRECT = 400  # up to here quickselect alone
@@ -87,41 +87,6 @@ def top_k(x: Any, k: int) -> tuple[np.ndarray, float]:
     return indices, float(threshold)
 
 
-def weighted_median(values: Any, weights: Any = None, q: float = 0.5) -> float:
-    r"""Lower weighted median: a minimiser of :math:`\sum_i w_i |v_i - t|` over t; expected O(n).
-
-    In general the lower weighted quantile: the smallest v_i such that the weights of the entries
-    <= v_i make up at least the share q of all.
-
-    Parameters
-    ----------
-    values : array of shape (n,)
-    weights : array of shape (n,), optional
-        >= 0, not all 0; 1 each if not given.
-    q : float, default 0.5
-        In (0, 1].
-
-    Examples
-    --------
-    >>> from numopt.linalg import weighted_median
-    >>> weighted_median([1.0, 2.0, 10.0], [1.0, 1.0, 5.0])
-    10.0
-    """
-    values = as_vector(values, "values")
-    require_in(q, 0.0, 1.0, "q")
-    if values.size == 0:
-        raise ValueError("values is empty; a median needs at least one entry")
-    if weights is None:
-        rank = max(int(np.ceil(q * values.size)) - 1, 0)
-        return float(select(values, rank, False, np.empty_like(values)))
-    weights = require_length(as_vector(weights, "weights", values.dtype), values.size, "weights")
-    if not (weights >= 0).all() or not weights.any():
-        where = int(np.argmin(weights))
-        raise ValueError(f"weights must be >= 0 and not all 0; weights[{where}] = {weights[where]}")
-    scratch = np.empty_like(values), np.empty_like(values)
-    return float(weighted_quantile(values, weights, float(q), *scratch))
-
-
 def _require_rank(k: int, n: int, least: int) -> None:
     require_count(k, "k", least)
     if k > n:
@@ -141,7 +106,7 @@ def select(x, rank, magnitude, scratch):
         low, middle, high = _sampled_pivots(x, rank, magnitude, scratch)
         if _expected_between(rank, n, False) > n // FEW:
             below, lower_half, upto = _counts(x, magnitude, low, middle, high)
-            least, low, high, most = _bracketed(
+            least, low, high, most = bracketed(
                 x, rank + 1, low, middle, high, below, lower_half, upto, n // 40
             )
     while True:
@@ -181,8 +146,8 @@ def _sampled_pivots(x, rank, magnitude, scratch):
     kept = 0
     state = 1
     for i in range(size):
-        state = _next_random(state)
-        v = x[_stratum_entry(i, size, x.size, state)]
+        state = next_random(state)
+        v = x[stratum_entry(i, size, x.size, state)]
         if v == v:
             scratch[kept] = abs(v) if magnitude else v
             kept += 1
@@ -200,12 +165,13 @@ def _sampled_pivots(x, rank, magnitude, scratch):
 
 
 @inner
-def _next_random(state):
+def next_random(state):
+    """The state after `state` of a linear congruential generator."""
     return (state * 1103515245 + 12345) & 0x7FFFFFFF
 
 
 @inner
-def _stratum_entry(i, strata, n, state):
+def stratum_entry(i, strata, n, state):
     """A pseudo-random position in the i-th of equal parts of range(n)."""
     length = n // strata
     return i * length + (((state >> 8) * length) >> 23)
@@ -224,7 +190,7 @@ def _counts(x, magnitude, low, middle, high):
 
 
 @inner
-def _bracketed(x, target, low, middle, high, below, lower_half, upto, count):
+def bracketed(x, target, low, middle, high, below, lower_half, upto, count):
     """Outer bounds of the entry sought, and pivots between them to try first.
 
     The entry is the smallest whose entries up to it weigh `target`; the other weights are those
@@ -296,8 +262,8 @@ def quickselect(a, size, rank):
     left, right = 0, size
     state = 1
     while right - left > 8:
-        state = _next_random(state)
-        pivot = _median_of_three(a, left, right, state)
+        state = next_random(state)
+        pivot = median_of_three(a, left, right, state)
         split = left
         for i in range(left, right):
             v = a[i]
@@ -329,7 +295,8 @@ def quickselect(a, size, rank):
 
 
 @inner
-def _median_of_three(a, left, right, state):
+def median_of_three(a, left, right, state):
+    """The middle one of three of a[left:right]."""
     length = right - left
     p = a[left + (((state >> 8) * length) >> 23)]
     q = a[left + length // 2]
@@ -406,171 +373,3 @@ def _indices_from(x, low, candidates):
         candidates[size] = i
         size += not (abs(x[i]) < low)
     return size
-
-
-# ---- weighted quantiles --------------------------------------------------------------------------
-
-
-@kernel
-def weighted_quantile(values, weights, q, kept, kept_weights):
-    """Smallest v_i such that the weights of the entries <= v_i make up at least the share q.
-
-    Weights >= 0. NaN if a value is NaN or the weights do not sum to a positive number. Whether a
-    sum reaches the share exactly is decided up to its rounding. The last two arguments are scratch
-    of the length of values.
-    """
-    least = low = middle = values.dtype.type(-np.inf)
-    most = high = values.dtype.type(np.inf)
-    if values.size > DIRECT:
-        low, middle, high = _weighted_pivots(values, weights, q, kept, kept_weights)
-    total, below, lower_half, upto = _weight_sums(values, weights, low, middle, high)
-    if not 0 < total < np.inf:
-        return values.dtype.type(np.nan)
-    target = q * total
-    if values.size > DIRECT:
-        # The sample brackets the quantile within a few of its own standard deviations.
-        least, low, high, most = _bracketed(
-            values, target, low, middle, high, below, lower_half, upto, values.size // 40
-        )
-    for _ in range(3):
-        below, inside, size = _keep_weighted(values, weights, low, high, kept, kept_weights)
-        if below < target <= below + inside:
-            return _weighted_quickselect(kept, kept_weights, size, target - below)
-        if target <= below:
-            low, high = least, low
-        else:
-            low, high = high, most
-    # Sums in another order can disagree about a tie for ever: decide among all entries.
-    low, high = values.dtype.type(-np.inf), values.dtype.type(np.inf)
-    _, _, size = _keep_weighted(values, weights, low, high, kept, kept_weights)
-    return _weighted_quickselect(kept, kept_weights, size, target)
-
-
-@inner
-def _weighted_pivots(values, weights, q, kept, kept_weights):
-    """Pivots below, about and above the quantile, infinite where the sample has none."""
-    strata = min(SAMPLE, values.size // 16)
-    total = square = 0.0
-    size = 0
-    state = 1
-    for i in range(strata):
-        state = _next_random(state)
-        j = _stratum_entry(i, strata, values.size, state)
-        if values[j] == values[j]:
-            kept[size], kept_weights[size] = values[j], weights[j]
-            total += weights[j]
-            square += weights[j] ** 2
-            size += 1
-    target = q * total
-    margin = 1.5 * np.sqrt(square)
-    low, high = values.dtype.type(-np.inf), values.dtype.type(np.inf)
-    if target + margin < total:
-        high = _weighted_quickselect(kept, kept_weights, size, target + margin)
-    if target > margin:
-        low = _weighted_quickselect(kept, kept_weights, size, target - margin)
-    return low, _weighted_quickselect(kept, kept_weights, size, target), high
-
-
-@inner(reduction=True)
-def _weight_sums(values, weights, low, middle, high):
-    """Weights of all entries (NaN if one is), of those < low, <= middle and <= high."""
-    total = below = lower_half = upto = 0.0
-    for i in range(values.size):
-        v, w = values[i], weights[i]
-        total += w if v == v else v
-        below += w if v < low else w * 0
-        lower_half += w if v <= middle else w * 0
-        upto += w if v <= high else w * 0
-    return total, below, lower_half, upto
-
-
-@inner
-def _keep_weighted(values, weights, low, high, kept, kept_weights):
-    """Copy entries in [low, high] with their weights; weights below and inside, how many."""
-    below = inside = 0.0
-    size = 0
-    whole = values.size - values.size % BLOCK
-    for start in range(0, whole, BLOCK):
-        block, block_weights = values[start : start + BLOCK], weights[start : start + BLOCK]
-        under, hits = _weight_below(block, block_weights, low, high)
-        below += under
-        i = 0
-        while hits > 0:
-            v, w = block[i], block_weights[i]
-            kept[size] = v
-            kept_weights[size] = w
-            hit = (v >= low) & (v <= high)
-            inside += w if hit else w * 0
-            size += hit
-            hits -= hit
-            i += 1
-    for i in range(whole, values.size):
-        v, w = values[i], weights[i]
-        if v < low:
-            below += w
-        elif v <= high:
-            kept[size] = v
-            kept_weights[size] = w
-            inside += w
-            size += 1
-    return below, inside, size
-
-
-@inner(reduction=True)
-def _weight_below(block, block_weights, low, high):
-    """Weight of the entries < low of a full block, and the number of those in [low, high]."""
-    below = 0.0
-    hits = 0
-    for i in range(BLOCK):
-        v = block[i]
-        below += block_weights[i] if v < low else block_weights[i] * 0
-        hits += (v >= low) & (v <= high)
-    return below, hits
-
-
-@inner
-def _weighted_quickselect(a, weights, size, target):
-    """Smallest of a[:size] whose weights up to it reach target; both arrays are reordered."""
-    left, right = 0, size
-    before = 0.0  # weight of a[:left]
-    state = 1
-    while right - left > 8:
-        state = _next_random(state)
-        pivot = _median_of_three(a, left, right, state)
-        split, under = _partition(a, weights, left, right, pivot, False)
-        if split == left:  # the pivot is the smallest: set its equals aside
-            split, under = _partition(a, weights, left, right, pivot, True)
-            if before + under >= target or split in (left, right):
-                return pivot
-        elif before + under >= target:
-            right = split
-            continue
-        left = split
-        before += under
-    for i in range(left + 1, right):
-        v, w = a[i], weights[i]
-        j = i
-        while j > left and a[j - 1] > v:
-            a[j], weights[j] = a[j - 1], weights[j - 1]
-            j -= 1
-        a[j], weights[j] = v, w
-    for i in range(left, right):
-        before += weights[i]
-        if before >= target:
-            return a[i]
-    return a[right - 1]
-
-
-@inner
-def _partition(a, weights, left, right, pivot, equals):
-    """Bring entries < pivot (<= pivot) to the front; where they end and what they weigh."""
-    split = left
-    under = 0.0
-    for i in range(left, right):
-        v, w = a[i], weights[i]
-        a[i], weights[i] = a[split], weights[split]
-        a[split], weights[split] = v, w
-        first = (v < pivot) | (equals & (v == pivot))
-        split += first
-        under += w if first else w * 0
-    return split, under

@@ -8,6 +8,7 @@ import numpy as np
 
 from numopt.core.block import block
 from numopt.core.validate import require_positive
+from numopt.linalg.stubs import simplex_into
 from numopt.sets._base import ConvexSet
 
 
@@ -16,7 +17,7 @@ class Simplex(ConvexSet):
     r"""Simplex, :math:`\{x \ge 0 : \sum_j x_j = r\}`.
 
     The projection subtracts one number from all coordinates and clips; the number is found by
-    Michelot's passes, each O(p), a handful in practice.
+    Newton's method, a handful of passes over the coordinates without sorting them.
 
     Parameters
     ----------
@@ -65,21 +66,12 @@ class Simplex(ConvexSet):
         return total * 0 + np.inf
 
     def prox_into(self, v, step, out):
-        threshold = v.dtype.type(-np.inf)
-        count = -1
-        while True:
-            total = v.dtype.type(0)
-            inside = 0
-            for j in range(v.size):
-                if v[j] > threshold:
-                    total += v[j]
-                    inside += 1
-            if inside == count or inside == 0:
-                break
-            count = inside
-            threshold = (total - self.radius) / inside
-        for j in range(v.size):
-            out[j] = max(v[j] - threshold, abs(v[j]) * 0)
+        simplex_into(v, 1.0, self.radius, out)
+
+    def _spec(self, dtype: Any) -> Any:
+        from numopt.linalg import projections  # noqa: F401 - what prox_into calls
+
+        return super()._spec(dtype)
 
     def conjugate_of(self, u):
         return self.radius * u.max()

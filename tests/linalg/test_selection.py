@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from numopt.linalg import kth_largest, top_k, weighted_median
-from numopt.linalg.selection import DIRECT, select, top_k_into, weighted_quantile
+from numopt.linalg.medians import weighted_quantile
+from numopt.linalg.selection import DIRECT, select, top_k_into
 
 fixed = settings(deadline=None, derandomize=True, max_examples=60)
 FEW_VALUES = st.integers(-3, 3).map(float)
