@@ -107,5 +107,17 @@ class Loss(Block):
         return self.spec(z.dtype), self.scale(z.dtype), z + self.shift(z.dtype)
 
 
+def set_signs(loss: Any) -> None:
+    """Turn the labels y of a loss of two classes into -1 and 1."""
+    labels = np.unique(loss.y)
+    if not (np.isin(labels, (-1, 1)).all() or np.isin(labels, (0, 1)).all()):
+        shown = ", ".join(f"{label:g}" for label in labels[:4])
+        raise ValueError(
+            f"{type(loss).__name__}: y must hold -1 and 1, or 0 and 1; found {shown}"
+            f"{', ...' if labels.size > 4 else ''}; encode the two classes first"
+        )
+    _set(loss, "y", np.where(loss.y > 0, 1.0, -1.0).astype(loss.y.dtype))
+
+
 def _set(block: Any, name: str, value: Any) -> None:
     object.__setattr__(block, name, value)

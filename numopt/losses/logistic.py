@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from numopt.core.block import block
-from numopt.losses._base import Loss, _set
+from numopt.losses._base import Loss, set_signs
 
 
 @block
@@ -40,15 +40,7 @@ class Logistic(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        labels = np.unique(self.y)
-        if not (np.isin(labels, (-1, 1)).all() or np.isin(labels, (0, 1)).all()):
-            shown = ", ".join(f"{label:g}" for label in labels[:4])
-            raise ValueError(
-                f"Logistic: y must hold -1 and 1, or 0 and 1; found {shown}"
-                f"{', ...' if labels.size > 4 else ''}; encode the two classes first"
-            )
-        signs = np.where(self.y > 0, 1.0, -1.0).astype(self.y.dtype)
-        _set(self, "y", signs)
+        set_signs(self)
 
     def value_1d(self, z, i):
         t = self.y[i] * z
