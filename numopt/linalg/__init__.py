@@ -20,7 +20,7 @@ _WHERE = {
     "golub_kahan": "spectra",
     "hadamard_transform": "sketch",
     "HadamardSketch": "sketch",
-    "isotonic": "isotonic",
+    "isotonic_regression": "isotonic",
     "kth_largest": "selection",
     "lanczos": "spectra",
     "levels": "scheduling",

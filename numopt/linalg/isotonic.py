@@ -17,7 +17,7 @@ from numopt.core.jit import kernel
 from numopt.core.validate import as_vector, require_length
 
 
-def isotonic(y: Any, weights: Any = None, *, increasing: bool = True) -> np.ndarray:
+def isotonic_regression(y: Any, weights: Any = None, *, increasing: bool = True) -> np.ndarray:
     r"""Nearest monotone sequence, in the weighted Euclidean norm; O(n).
 
     Minimises :math:`\sum_i w_i (y_i - x_i)^2` over :math:`x_1 \le x_2 \le \dots \le x_n`, or over
@@ -32,8 +32,8 @@ def isotonic(y: Any, weights: Any = None, *, increasing: bool = True) -> np.ndar
 
     Examples
     --------
-    >>> from numopt.linalg import isotonic
-    >>> isotonic([1.0, 3.0, 2.0, 4.0]).tolist()
+    >>> from numopt.linalg import isotonic_regression
+    >>> isotonic_regression([1.0, 3.0, 2.0, 4.0]).tolist()
     [1.0, 2.5, 2.5, 4.0]
     """
     y = as_vector(y, "y")

@@ -2,13 +2,14 @@ r"""Projections that come down to one number: simplex, L1 ball, knapsack.
 
 All of them are :math:`x_j(t) = \mathrm{clip}(v_j - t w_j)` for the one t at which
 :math:`\sum_j w_j x_j(t)` has its prescribed value. For the simplex and the L1 ball that sum is
-convex and decreasing in t, so Newton's method, started to the left of the root, climbs to it
-without ever passing it and ends exactly, when no further coordinate has dropped out. With f the
-excess and s the slope, each step has f_new/f + s_new/s <= 1, hence f s falls by 4 at least: no
-more than log2(n) + 26 passes in double precision, 4 to 8 as a rule. A pass is one vectorised
-loop without branches, needs no scratch, and leaves v alone; scans that keep a list of candidates
-(Condat) read the data once but stumble over every unforeseen branch and are slower where many
-coordinates stay positive. For the knapsack the sum is not convex: Newton steps within a bracket.
+convex and decreasing in t: Newton's method lands to the left of the root with its first step,
+climbs to it without passing it, and ends exactly, when no further coordinate drops out. With f the
+excess and s the slope, each such step has f_new/f + s_new/s <= 1, hence f s falls by 4 at least:
+no more than about log2(n) + 26 passes in double precision, 4 to 8 as a rule. A pass is one
+vectorised loop without branches, needs no scratch, and leaves v alone. Scans that keep a list of
+candidates (Condat) read the data once, but every branch that a processor guesses wrong costs as
+much as dozens of entries here: they are slower where more than a few coordinates stay positive.
+For the knapsack the sum is not convex: Newton steps within a bracket.
 
 Differences v_j - t are taken relative to the largest entry, so that the result adds up to the
 radius within rounding even where the entries are 1e20 times larger.
@@ -123,7 +124,7 @@ def project_knapsack(
     Examples
     --------
     >>> from numopt.linalg import project_knapsack
-    >>> project_knapsack([2.0, 0.5, 0.25], 1.5).tolist()
+    >>> project_knapsack([2.0, 0.5, 0.25], 1.5).round(12).tolist()
     [1.0, 0.375, 0.125]
     """
     v = as_vector(v, "v")

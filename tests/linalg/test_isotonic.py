@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.optimize import isotonic_regression
+from scipy.optimize import isotonic_regression as scipy_isotonic
 
-from numopt.linalg import isotonic
+from numopt.linalg import isotonic_regression
 from numopt.linalg.isotonic import isotonic_into
 
 fixed = settings(deadline=None, derandomize=True, max_examples=60)
@@ -76,9 +76,9 @@ def test_long_sequences(name, increasing):
     x = fit(y, w, increasing)
     np.testing.assert_array_equal(y, before)
     assert_optimal(sign * y, w, sign * x, 1e-12)
-    expected = isotonic_regression(y, weights=w, increasing=increasing).x
+    expected = scipy_isotonic(y, weights=w, increasing=increasing).x
     np.testing.assert_allclose(x, expected, rtol=1e-12, atol=1e-13 * np.abs(y).max())
-    plain = isotonic_regression(y, increasing=increasing).x
+    plain = scipy_isotonic(y, increasing=increasing).x
     np.testing.assert_allclose(fit(y, 1.0, increasing), plain, atol=1e-13 * np.abs(y).max())
 
 
@@ -123,10 +123,10 @@ def test_infinite_ends():
 
 
 def test_front():
-    assert isotonic([3, 1, 2]).tolist() == [2.0, 2.0, 2.0]
-    assert isotonic([3, 1, 2], increasing=False).tolist() == [3.0, 1.5, 1.5]
-    assert isotonic([2.0, 0.0], [3.0, 1.0]).tolist() == [1.5, 1.5]
-    assert isotonic([]).tolist() == [] and isotonic([7.0]).tolist() == [7.0]
+    assert isotonic_regression([3, 1, 2]).tolist() == [2.0, 2.0, 2.0]
+    assert isotonic_regression([3, 1, 2], increasing=False).tolist() == [3.0, 1.5, 1.5]
+    assert isotonic_regression([2.0, 0.0], [3.0, 1.0]).tolist() == [1.5, 1.5]
+    assert isotonic_regression([]).tolist() == [] and isotonic_regression([7.0]).tolist() == [7.0]
 
 
 @pytest.mark.parametrize(
@@ -140,4 +140,4 @@ def test_front():
 )
 def test_wrong_arguments(y, weights, message):
     with pytest.raises(ValueError, match=message):
-        isotonic(y, weights)
+        isotonic_regression(y, weights)
