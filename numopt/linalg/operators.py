@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from numopt.core.validate import as_array
-from numopt.linalg.sparse import SparseOperator
+from numopt.linalg.sparse import SparseOperator, multiply_transposed
 
 Product = Callable[[np.ndarray], np.ndarray]
 
@@ -36,7 +36,7 @@ def as_operator(A: Any, name: str = "A", *, square: bool = False) -> Operator:
     if isinstance(A, Operator):
         operator = A
     elif sp.issparse(A):
-        operator = _of(SparseOperator(A))
+        operator = _sparse(SparseOperator(A))
     elif hasattr(A, "matvec"):
         operator = _of(A, name)
     elif callable(A):
@@ -50,6 +50,17 @@ def as_operator(A: Any, name: str = "A", *, square: bool = False) -> Operator:
     if square and operator.shape[0] != operator.shape[1]:
         raise ValueError(f"{name} must be square, got shape {operator.shape}")
     return operator
+
+
+def _sparse(A: SparseOperator) -> Operator:
+    """Products by rows alone: a few with A' do not repay the matrix by columns."""
+
+    def rmatvec(y: np.ndarray) -> np.ndarray:
+        out = np.empty(A.shape[1], A.dtype)
+        multiply_transposed(A.rows, y, out)
+        return out
+
+    return Operator(A.shape, A.dtype, A.matvec, rmatvec)
 
 
 def _of(A: Any, name: str = "A") -> Operator:
