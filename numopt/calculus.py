@@ -21,8 +21,17 @@ from numopt.penalties._base import Penalty, require_weights
 __all__ = ["Boxed", "PlusRidge", "Translate", "Weighted"]
 
 
+class _Composed(Penalty):
+    base: Penalty
+
+    def offers(self, method: str) -> bool:  # type: ignore[override]
+        """Whether kernels can call `method` on this block and, where it hands on, on its base."""
+        own = type(self).Spec.compiled_methods.get(method)
+        return own is not None and (method not in own.__code__.co_names or self.base.offers(method))
+
+
 @block
-class Weighted(Penalty):
+class Weighted(_Composed):
     r"""Separable penalty with one factor per coordinate, :math:`\sum_j w_j \phi_j(x_j)`.
 
     Parameters
@@ -95,7 +104,7 @@ class Weighted(Penalty):
 
 
 @block
-class PlusRidge(Penalty):
+class PlusRidge(_Composed):
     r"""Separable penalty with a ridge added, :math:`\phi(x) + \frac{\mu}{2} \|x\|_2^2`.
 
     Its prox is that of :math:`\phi` with step :math:`s / (1 + s \mu)` at :math:`v / (1 + s \mu)`.
@@ -155,7 +164,7 @@ class PlusRidge(Penalty):
 
 
 @block
-class Boxed(Penalty):
+class Boxed(_Composed):
     r"""Convex separable penalty on a box, :math:`\phi(x)` for :math:`l \le x \le u`.
 
     The prox is that of :math:`\phi`, clipped: true for convex functions of one variable only.
@@ -216,7 +225,7 @@ class Boxed(Penalty):
 
 
 @block
-class Translate(Penalty):
+class Translate(_Composed):
     r"""Separable penalty of a difference, :math:`\phi(x - c)`: shrinks towards c instead of 0.
 
     Parameters

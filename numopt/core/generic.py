@@ -46,7 +46,13 @@ def _spec_of(kind: Any) -> Any:
 def method_of(kind: Any, name: str) -> Any:
     """The method `name` of the block behind a Numba type; None where it has none."""
     spec = _spec_of(kind)
-    return None if spec is None else spec.compiled_methods.get(name)
+    method = None if spec is None else spec.compiled_methods.get(name)
+    # One that hands on to the blocks inside is there only where those have it.
+    if method is not None and name in method.__code__.co_names:
+        inside = [member for member in kind if _spec_of(member) is not None]
+        if any(method_of(member, name) is None for member in inside):
+            return None
+    return method
 
 
 _allowed: set[str] = set()

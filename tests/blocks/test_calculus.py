@@ -5,7 +5,7 @@ import pytest
 
 from numopt.calculus import Boxed, PlusRidge, Translate
 from numopt.losses import LeastSquares
-from numopt.penalties import L1, MCP, ElasticNet, GroupLasso
+from numopt.penalties import L0, L1, MCP, ElasticNet, GroupLasso
 from numopt.problems import Composite
 from numopt.solvers import WorkingSetCD
 
@@ -60,6 +60,17 @@ def test_solves_like_the_prox_where_columns_are_orthonormal(penalty):
     result = WorkingSetCD(tol=1e-9).solve(Composite(LeastSquares(y), Q, penalty))
     assert result.success
     np.testing.assert_allclose(result.x, penalty.prox(Q.T @ y / 20), atol=1e-8)
+
+
+@pytest.mark.parametrize("penalty", [PlusRidge(L0(0.1), 0.0), L0(0.1, weights=[1.0] * 4)])
+def test_no_distance_without_one_of_the_base(penalty):
+    assert not penalty.offers("subdiff_distance_1d")
+    assert PlusRidge(L1(0.1), 1.0).offers("subdiff_distance_1d")
+    A = np.random.default_rng(1).standard_normal((20, 4))
+    y = A @ np.array([1.0, 2.0, 0.0, 0.0])
+    result = WorkingSetCD(tol=1e-9).solve(Composite(LeastSquares(y), A, penalty))
+    assert result.success and result.certificate["fixed_point"] <= 1e-9
+    np.testing.assert_allclose(result.x, [1.0, 2.0, 0.0, 0.0], atol=1e-8)
 
 
 def test_refusals():
