@@ -316,20 +316,25 @@ class SparseOperator:
     def matvec(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
         """A x, into `out` if given."""
         x, out = self._input(x, "x", 1), self._output(out, 0)
-        self._share(multiply, "rows", self.rows, x, out)
-        return out
+        return self._multiply("rows", self.rows, x, out)
 
     def rmatvec(self, y: Any, out: np.ndarray | None = None) -> np.ndarray:
         """A'y, into `out` if given."""
         y, out = self._input(y, "y", 0), self._output(out, 1)
-        self._share(multiply, "columns", self.columns, y, out)
-        return out
+        return self._multiply("columns", self.columns, y, out)
 
     def residual(self, x: Any, b: Any, out: np.ndarray | None = None) -> tuple[np.ndarray, float]:
         """Return b - A x, into `out` if given, and its 2-norm, in one pass."""
         x, b, out = self._input(x, "x", 1), self._input(b, "b", 0), self._output(out, 0)
-        squares = self._share(residual, "rows", self.rows, x, b, out)
-        return out, float(np.sqrt(sum(squares)))
+
+        def squares(blocks: list[tuple[int, int]]) -> list[float]:
+            return [residual(self.rows, x, b, out, first, last) for first, last in blocks]
+
+        if self.n_threads == 1:
+            parts = squares(self._blocks["rows"])
+        else:  # block by block as well: the sum must not depend on who computed what
+            parts = [s for run in self._threads().map(squares, self._shares("rows")) for s in run]
+        return out, float(np.sqrt(sum(parts)))
 
     def __matmul__(self, x: Any) -> np.ndarray:
         return self.matvec(x)
@@ -355,20 +360,25 @@ class SparseOperator:
             )
         return out
 
-    def _share(self, compiled: Any, form: str, *arguments: Any) -> list[Any]:
-        """Run a kernel over all blocks of rows; its results in the order of the blocks."""
+    def _multiply(self, form: str, M: CSR, x: np.ndarray, out: np.ndarray) -> np.ndarray:
+        if self.n_threads == 1:
+            multiply(M, x, out, 0, out.size)
+        else:
+            # Each thread takes a run of blocks in one call: rows do not depend on each other.
+            runs = [(run[0][0], run[-1][1]) for run in self._shares(form)]
+            list(self._threads().map(lambda run: multiply(M, x, out, *run), runs))
+        return out
+
+    def _shares(self, form: str) -> list[list[tuple[int, int]]]:
+        """Blocks of rows, a run of them for each thread."""
         blocks = self._blocks[form]
-        if self.n_threads == 1 or len(blocks) == 1:
-            return [compiled(*arguments, first, last) for first, last in blocks]
+        size = max(1, -(-len(blocks) // self.n_threads))
+        return [blocks[k : k + size] for k in range(0, len(blocks), size)]
+
+    def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="numopt")
-
-        def work(share: list[tuple[int, int]]) -> list[Any]:
-            return [compiled(*arguments, first, last) for first, last in share]
-
-        size = -(-len(blocks) // self.n_threads)
-        shares = [blocks[k : k + size] for k in range(0, len(blocks), size)]
-        return [result for results in self._pool.map(work, shares) for result in results]
+        return self._pool
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pool": None}

@@ -17,6 +17,7 @@ methods", SIAM J. Sci. Stat. Comput. 2 (1981), doi:10.1137/0902001.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -226,12 +227,12 @@ class Sweeps:
         matrix, n = square(A)
         self.size, self.order, self.n_threads = n, order, n_threads
         self.permutation: np.ndarray | None = None
-        self._groups = [(0, n)]
+        self._stretches = [(0, n, False)]
         if order != "natural":
             groups = levels(A) if order == "levels" else colours(A)
             self.permutation = np.argsort(groups, kind="stable")
             bounds = np.cumsum(np.bincount(groups)).tolist()
-            self._groups = list(pairwise([0, *bounds]))
+            self._stretches = _stretches(pairwise([0, *bounds]))
         visit = np.arange(n) if self.permutation is None else self.permutation
         # Levels keep what is below and above the diagonal of A, colours take it of P A P'.
         lower, upper, diagonal = triangles(matrix, visit, order == "levels")
@@ -298,9 +299,9 @@ class Sweeps:
         x = np.zeros_like(b) if x is None else self._vector(x, "x").copy()
         for _ in range(n_sweeps):
             if direction != "backward":
-                self._run(forward, self._groups, omega, b, x)
+                self._run(forward, self._stretches, omega, b, x)
             if direction != "forward":
-                self._run(backward, self._groups[::-1], omega, b, x)
+                self._run(backward, self._stretches[::-1], omega, b, x)
         return self._back(x)
 
     def precondition(self, r: Any, omega: float = 1.0) -> np.ndarray:
@@ -327,23 +328,34 @@ class Sweeps:
         out[self.permutation] = x
         return out
 
-    def _run(self, sweep: Any, groups: Any, omega: Any, b: np.ndarray, x: np.ndarray) -> None:
-        if self.n_threads == 1 or self.permutation is None:
+    def _run(self, sweep: Any, stretches: Any, omega: Any, b: np.ndarray, x: np.ndarray) -> None:
+        if self.n_threads == 1:
             sweep(self.split, omega, b, x, 0, self.size)
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="numopt")
-        for first, last in groups:
-            parts = min(self.n_threads, 1 + (last - first) // SHARED)
-            cuts = np.linspace(first, last, parts + 1).astype(int).tolist()
-            if parts == 1:
+        for first, last, shared in stretches:
+            if not shared:
                 sweep(self.split, omega, b, x, first, last)
                 continue
+            cuts = np.linspace(first, last, self.n_threads + 1).astype(int).tolist()
 
-            def work(k: int, cuts: list[int] = cuts) -> None:
-                sweep(self.split, omega, b, x, cuts[k], cuts[k + 1])
+            def work(part: tuple[int, int]) -> None:
+                sweep(self.split, omega, b, x, *part)
 
-            list(self._pool.map(work, range(parts)))
+            list(self._pool.map(work, pairwise(cuts)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pool": None}
+
+
+def _stretches(groups: Iterable[tuple[int, int]]) -> list[tuple[int, int, bool]]:
+    """Groups of independent rows, with whether to share them; the short ones run together."""
+    stretches: list[tuple[int, int, bool]] = []
+    for first, last in groups:
+        shared = last - first >= SHARED
+        if stretches and not shared and not stretches[-1][2]:
+            stretches[-1] = (stretches[-1][0], last, False)
+        else:
+            stretches.append((first, last, shared))
+    return stretches

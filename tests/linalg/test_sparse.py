@@ -106,6 +106,14 @@ def test_threads_do_not_change_a_bit(monkeypatch):
         np.testing.assert_array_equal(again.matvec(x), one.matvec(x))
 
 
+def test_threads_without_work():
+    for shape in ((0, 3), (3, 0), (0, 0), (1, 1)):
+        op = SparseOperator(sp.csr_array(shape), n_threads=4)
+        assert op.matvec(np.ones(shape[1])).shape == (shape[0],)
+        assert op.rmatvec(np.ones(shape[0])).shape == (shape[1],)
+        assert op.residual(np.ones(shape[1]), np.ones(shape[0]))[1] == shape[0] ** 0.5
+
+
 def test_operator_serves_scipy():
     A = random_csr(20, 20, 0.3, 6) + 1e4 * sp.eye_array(20)
     wrapped = spla.aslinearoperator(SparseOperator(A))
