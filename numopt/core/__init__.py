@@ -1,0 +1,1 @@
+"""The house: compiled blocks, the one loop, results and input checks."""

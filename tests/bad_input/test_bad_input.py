@@ -272,7 +272,7 @@ CASES = [
     ("callback of minimize", minimized(callback=3), TypeError,
      ["callback must be callable", "int"]),
     ("value a vector", minimized(fun=lambda x: x), ValueError,
-     ["fun must return one number", "(2,)"]),
+     ["must return a scalar value", "(2,)"]),
     ("value complex", minimized(fun=lambda x: 1j * x.sum()), TypeError, ["fun", "real", "complex"]),
     ("value text", minimized(fun=lambda x: "big"), TypeError, ["fun"]),
     ("value missing", minimized(fun=lambda x: None), TypeError, ["fun"]),

@@ -401,14 +401,14 @@ def test_warning_is_scikit_learn_s_as_well_where_that_is_loaded(imports):
         import sys, warnings
         {imports}
         import numopt
-        from numopt.core import engine
-        kind = engine._warning_class()
+        from numopt.core import report
+        kind = report._warning_class()
         assert issubclass(kind, numopt.ConvergenceWarning)
         loaded = "sklearn.exceptions" in sys.modules
         assert loaded == {bool(imports)}
         if loaded:
             assert issubclass(kind, sklearn.exceptions.ConvergenceWarning)
-            assert engine._warning_class() is kind
+            assert report._warning_class() is kind
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
 
