@@ -140,7 +140,19 @@ def test_every_solver_has_a_row(cls):
     assert re.search(row, page, re.MULTILINE), "add the solver to docs/which_solver.md"
 
 
-def test_every_problem_has_a_certificate_row():
-    page = (ROOT / "docs" / "certificates.md").read_text("utf-8")
+def test_certificate_table_has_every_problem_and_formula():
+    page = (ROOT / "docs" / "certificates.md").read_text("utf-8").replace("\\|", "|")
     for name in numopt.problems.__all__:
         assert name == "Problem" or f"| `{name}`" in page, f"add {name} to docs/certificates.md"
+    loss, eye = numopt.losses.LeastSquares([1.0, 2.0]), np.eye(2)
+    problems = numopt.problems
+    for problem in (
+        problems.Composite(loss, eye, numopt.penalties.L1(0.5)),
+        problems.Composite(loss, eye, numopt.sets.Simplex()),
+        problems.Smooth(lambda x: x @ x, lambda x: 2 * x),
+        problems.LinearSystem(eye, [1.0, 2.0]),
+        problems.LinearSystem(eye, [0.0, 0.0]),
+    ):
+        for name, entry in problem.certificate(np.array([0.5, 0.5])).items():
+            row = rf"^\| `{type(problem).__name__}`.* `{name}` .*`{re.escape(entry.formula)}`"
+            assert re.search(row, page, re.MULTILINE), (name, entry.formula)
