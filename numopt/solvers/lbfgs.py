@@ -206,11 +206,11 @@ class LBFGS(Solver):
         calls = problem.evaluations[0] - state.calls
         if self.max_evals is not None and calls >= self.max_evals:
             return f"The function was called {calls} times, max_evals is {self.max_evals}."
+        if state.scalars.item(TRIAL_FUN) < LOWEST_FUN:
+            return f"The function falls below {LOWEST_FUN:g}."
         fun = state.scalars.item(FUN)
         if not np.isfinite(fun) or not np.isfinite(state.g).all():
             return "The function or its gradient is not finite at x0: start inside its domain."
-        if state.scalars.item(TRIAL_FUN) < LOWEST_FUN:
-            return f"The function falls below {LOWEST_FUN:g}."
         return (
             "No lower point was found along the gradient: if this is not yet the accuracy of the "
             "function, check the gradient with numopt.check_gradient."
@@ -228,18 +228,13 @@ def _advance(vectors, S, Y, pairs, search, scalars, counts):
     """Take in the trial's value and go on to the next trial: iterations done and a code."""
     # Bare arrays cross from Python three times as fast as a tuple of them.
     state = Arrays(vectors, S, Y, pairs, search, scalars, counts)
-    done = 0
+    done = verdict = 0
     if counts[PHASE] == EVALUATED:
         verdict = _judge(state)
-        if verdict == UNBOUNDED:
-            if scalars[TRIAL_FUN] > -np.inf:
-                _move(state)
-                _measure(state)
-            return 1, DIVERGED
         if verdict == AGAIN:
             counts[PHASE] = WAITING
             return 0, NEED_EVAL
-        if verdict == ACCEPTED:
+        if verdict == ACCEPTED or verdict == UNBOUNDED:
             _move(state)
             done = 1
         elif counts[STORED] == 0:
@@ -247,10 +242,15 @@ def _advance(vectors, S, Y, pairs, search, scalars, counts):
         else:
             counts[STORED] = 0
     _measure(state)
-    ready = _aim(state)
-    if not ready and counts[STORED] > 0:
-        counts[STORED] = 0
+    if verdict == UNBOUNDED:
+        return 1, DIVERGED
+    ready = False
+    while not ready:
         ready = _aim(state)
+        if counts[STORED] == 0:
+            break
+        if not ready:
+            counts[STORED] = 0  # once more along the gradient
     counts[PHASE] = WAITING if ready else BROKEN
     if done == 1:
         return 1, RUNNING

@@ -374,6 +374,16 @@ def test_unbounded_functions_diverge(fun, jac, bounds):
     assert result.fun < -1e30 and result.nfev < 100
 
 
+def test_minus_infinity_is_diverged():
+    def fun(x):
+        with np.errstate(divide="ignore"):
+            return np.log(x[0])
+
+    with pytest.warns(ConvergenceWarning, match="falls below"):
+        result = LBFGS().solve(Smooth(fun, lambda x: 1 / x, [(0, None)]), [1.0])
+    assert result.status == Status.DIVERGED and result.fun == -np.inf
+
+
 def test_a_wrong_gradient_is_suspected():
     with pytest.warns(ConvergenceWarning, match="check_gradient"):
         result = LBFGS().solve(Smooth(lambda x: x @ x, lambda x: -2 * x), [1.0, 2.0])
