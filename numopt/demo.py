@@ -46,9 +46,13 @@ def run_demo() -> int:
             f"{case.title:<34} {shape:>12} {result.status.name.lower():>8} {result.fun:16.9e}  "
             f"{gates}, {result.certificate.kind}, {result.nit} iterations, {seconds:.3f} s"
         )
-        print(f"{'':<34} {'':>12} {'':>8} {peer_objective:16.9e}  {case.peer}, {peer_seconds:.3f} s")
+        print(
+            f"{'':<34} {'':>12} {'':>8} {peer_objective:16.9e}  {case.peer}, {peer_seconds:.3f} s"
+        )
     verdict = "all certificates met" if not failures else f"{failures} certificate(s) not met"
-    print(f"{verdict}, {perf_counter() - start:.1f} s in all, compilation included where not cached")
+    print(
+        f"{verdict}, {perf_counter() - start:.1f} s in all, compilation included where not cached"
+    )
     return int(failures > 0)
 
 

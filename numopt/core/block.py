@@ -305,7 +305,7 @@ def _coerce(value: Any, field: dataclasses.Field[Any], owner: str) -> Any:
         return value
     if isinstance(value, numbers.Real):
         if annotation == "int":
-            return int(value)
+            return int(value)  # type: ignore[call-overload]
         if math.isnan(number := float(value)):
             raise ValueError(f"{owner}: {field.name} is NaN; give a number")
         return number

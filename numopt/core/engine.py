@@ -327,7 +327,7 @@ class _Run:
         result.solver = repr(self.solver)
         counts = getattr(problem, "evaluations", None)
         if counts is not None:
-            before = self.evaluations_before
+            before = self.evaluations_before or (0, 0, 0)
             for field, now, then in zip(("nfev", "njev", "nhev"), counts, before, strict=True):
                 result[field] = now - then
         result.time = perf_counter() - self.start

@@ -81,7 +81,7 @@ class Entry(float):
         """Whether the number is within its tolerance of 0; NaN never is."""
         return self.tol is not None and bool(abs(self) <= self.tol)
 
-    def __getnewargs__(self) -> tuple[float, str, bool, float | None]:
+    def __getnewargs__(self) -> tuple[float, str, bool, float | None]:  # type: ignore[override]
         return float(self), self.formula, self.gate, self.tol
 
 
