@@ -136,22 +136,9 @@ def residual(M, x, b, out, first, last):
 
 @inner(merged=True)
 def _clip(v, low, high):
-    """Projection on [low, high]; NaN stays."""
-    if v < low:
-        return low
-    if v > high:
-        return high
-    return v
-
-
-@inner(merged=True)
-def _beyond(v, low, high):
-    """What of v sticks out of [low, high]; infinite sides never bind."""
-    if v < low:
-        return v - low
-    if v > high:
-        return v - high
-    return v * 0
+    """Projection on [low, high] without branches, which are mispredicted; NaN stays."""
+    v = low if v < low else v
+    return high if v > high else v
 
 
 @kernel(contract=True)
@@ -173,7 +160,7 @@ def dual_pass(rows, lower, upper, x_bar, sigma, y, y_new):
     moved = 0.0
     for i in range(y.size):
         v = y[i] + sigma * row_dot(rows, i, x_bar)
-        v = _beyond(v, sigma * lower[i], sigma * upper[i])
+        v -= _clip(v, sigma * lower[i], sigma * upper[i])
         step = v - y[i]
         y_new[i] = v
         moved += np.float64(step) * step
@@ -201,7 +188,7 @@ def single_sweep(
     for i in range(y.size):
         v = y[i] + sigma * product[i]
         product[i] = 0
-        v = _beyond(v, sigma * row_lower[i], sigma * row_upper[i])
+        v -= _clip(v, sigma * row_lower[i], sigma * row_upper[i])
         step = v - y[i]
         y_new[i] = v
         moved_y += np.float64(step) * step
