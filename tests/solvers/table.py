@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.optimize
 
 from numopt.losses import LeastSquares, Logistic
 from numopt.penalties import L1, MCP
-from numopt.problems import Composite
+from numopt.problems import Composite, LinearSystem, Smooth
 from numopt.sets import Simplex
-from numopt.solvers import ProximalGradient, WorkingSetCD
+from numopt.solvers import (
+    ADMM,
+    LBFGS,
+    ConjugateGradient,
+    Direct,
+    ProximalGradient,
+    WorkingSetCD,
+)
 from tests.helpers import naive
 
 Arrays = dict[str, Any]
@@ -60,10 +68,9 @@ class Row:
 
     solver: Any
     generators: tuple[Generator, ...]
-    hard: Generator  # keeps the solver busy for a second if asked for the impossible
+    # Keeps the solver busy for a second if asked for the impossible; None: it is never busy.
+    hard: Generator | None = None
     tol: float = 1e-8
-    float32: bool = True
-    pieces: bool = True  # advance(a + b) is advance(a), advance(b)
     restart: int = 1  # iterations it may take from the answer
 
     @property
@@ -180,7 +187,107 @@ HARD_LASSO = Generator(
 )
 
 
+# ---- linear systems ------------------------------------------------------------------------------
+
+
+def draw_system(rng: np.random.Generator, n: int = 40) -> Arrays:
+    A = rng.standard_normal((n, n))
+    return {"A": A + A.T + 30 * np.eye(n), "b": rng.standard_normal(n)}
+
+
+def draw_stiff_system(rng: np.random.Generator, n: int = 1200) -> Arrays:
+    """Covariances of a slowly decaying process: condition 1e7."""
+    A = 0.9999 ** np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    return {"A": A, "b": rng.standard_normal(n)}
+
+
+def system_residual(arrays: Arrays, result: Any) -> float:
+    A, b = dense(arrays["A"]), np.float64(arrays["b"])
+    return float(np.linalg.norm(b - A @ result.x) / np.linalg.norm(b))
+
+
+SYSTEM = Generator(
+    "definite",
+    draw_system,
+    LinearSystem,
+    system_residual,
+    lambda rng: rng.standard_normal(40),
+    matrix="A",
+    scaled=lambda arrays, factor: ({**arrays, "A": arrays["A"] * factor}, 1 / factor),
+)
+STIFF_SYSTEM = Generator(
+    "stiff", draw_stiff_system, LinearSystem, system_residual, lambda rng: rng.standard_normal(1200)
+)
+
+
+# ---- smooth functions ----------------------------------------------------------------------------
+
+
+def valley(x: np.ndarray, centre: np.ndarray) -> float:
+    """Rosenbrock's function, moved."""
+    return float(scipy.optimize.rosen(x - centre))
+
+
+def valley_gradient(x: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    return scipy.optimize.rosen_der(x - centre)
+
+
+def bowl(x: np.ndarray, H: np.ndarray, centre: np.ndarray) -> float:
+    return float((x - centre) @ H @ (x - centre) / 2)
+
+
+def bowl_gradient(x: np.ndarray, H: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    return H @ (x - centre)
+
+
+def draw_bowl(rng: np.random.Generator, n: int = 12) -> Arrays:
+    Q, _ = np.linalg.qr(rng.standard_normal((n, n)))
+    return {"H": (Q * np.logspace(0, 2, n)) @ Q.T, "centre": 2 * rng.standard_normal(n)}
+
+
+def projected_gradient(x: np.ndarray, f: float, g: np.ndarray, low: float, high: float) -> float:
+    step = np.clip(-g, low - x, high - x)
+    return float(np.abs(step).max() / max(1.0, abs(f) / max(1.0, np.abs(x).max())))
+
+
+def valley_residual(arrays: Arrays, result: Any) -> float:
+    x, centre = result.x, arrays["centre"]
+    return projected_gradient(x, valley(x, centre), valley_gradient(x, centre), -30, 30)
+
+
+def bowl_residual(arrays: Arrays, result: Any) -> float:
+    x, H, centre = result.x, arrays["H"], arrays["centre"]
+    return projected_gradient(x, bowl(x, H, centre), bowl_gradient(x, H, centre), -1, 1)
+
+
+def valleys(n: int) -> Generator:
+    """Rosenbrock's valley in n dimensions; its bounds do not matter but tell n."""
+    return Generator(
+        f"valley-{n}",
+        lambda rng: {"centre": rng.standard_normal(n)},
+        lambda centre: Smooth(valley, valley_gradient, [(-30, 30)] * n, (centre,)),
+        valley_residual,
+        lambda rng: rng.standard_normal(n),
+        convex=False,
+        float32=False,
+    )
+
+
+BOWL = Generator(
+    "bowl-in-a-box",
+    draw_bowl,
+    lambda H, centre: Smooth(bowl, bowl_gradient, [(-1, 1)] * 12, (H, centre)),
+    bowl_residual,
+    lambda rng: rng.uniform(-1, 1, 12),
+    float32=False,
+)
+
+
 ROWS = [
     Row(ProximalGradient(), (LASSO, CLASSES, PORTFOLIO), hard=HARD_LASSO),
     Row(WorkingSetCD(), (LASSO, CLASSES), hard=HARD_LASSO),
+    Row(ADMM(), (LASSO,), hard=HARD_LASSO),
+    Row(LBFGS(), (valleys(10), BOWL), hard=valleys(2000)),
+    Row(ConjugateGradient(), (SYSTEM,), hard=STIFF_SYSTEM),
+    Row(Direct(), (SYSTEM,)),
 ]
