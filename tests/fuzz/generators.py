@@ -107,7 +107,7 @@ def composite(rng: np.random.Generator, few: bool = False) -> Case:
         }[penalty](),
         fit_intercept=intercept,
     )
-    solver = choose(rng, *solvers_of(loss, penalty, single))
+    solver = "prox-grad" if plain else choose(rng, *solvers_of(loss, penalty, single))
     tol = 1e-5 if single else 1e-8
 
     def wrong(result: Any) -> str:
