@@ -300,9 +300,9 @@ def _certificate_of(result: Result, bounds: Any, has_gradient: bool) -> Certific
         for name in ("optimality", "constr_violation", "maxcv")
         if isinstance(result.get(name), (int, float))
     }
-    if not has_gradient:
+    gradient = np.asarray(result.get("grad", result.get("jac", ())))  # of trust-constr; the others
+    if not has_gradient or gradient.shape != x.shape:  # none where all variables are fixed
         return Certificate("heuristic", entries, value)
-    gradient = np.asarray(result["grad" if "grad" in result else "jac"])  # of trust-constr; others
     lower, upper = as_bounds(bounds)
     if lower is not None and upper is not None:
         lower, upper = np.broadcast_to(lower, x.shape), np.broadcast_to(upper, x.shape)

@@ -318,6 +318,12 @@ def test_scipys_errors_and_warnings_are_scipys():
         minimize(rosen, X0, method="Newton-CG")
 
 
+def test_scipys_answer_where_all_variables_are_fixed():
+    result = minimize(rosen, X0, method="L-BFGS-B", bounds=[(1, 1), (2, 2)])
+    assert result.x.tolist() == [1, 2] and result.success and "jac" not in result
+    assert result.certificate.kind == "heuristic"
+
+
 def test_iteration_limit_of_scipy_keeps_its_verdict():
     result = minimize(rosen, X0, method="BFGS", options={"maxiter": 2})
     assert not result.success and result.status == 1 and type(result.status) is int
