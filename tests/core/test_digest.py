@@ -330,9 +330,7 @@ def test_functions_of_no_module_are_not_cached():
 def test_constants_bound_anew_are_not_cached(load, where):
     """Helpers compiled before keep the old constant and would be linked under the new digest."""
     source = "import helper\nF = 1.0\n@inner\ndef h(x): return x * F * helper.F\n"
-    module = load(
-        {"helper.py": "F = 1.0", "subject.py": source + "@kernel\ndef k(x): return h(x)"}
-    )
+    module = load({"helper.py": "F = 1.0", "subject.py": source + "@kernel\ndef k(x): return h(x)"})
     assert key(module) is not None
     sys.modules[where].F = 2.0
     assert key(module) is None
