@@ -91,7 +91,7 @@ def propose(search, f, slope):
         room = width > NARROW * max(search[LOW], search[HIGH])
     else:
         room = search[LARGEST] - step > NARROW * search[LARGEST]
-    if not chosen - chosen == 0:  # a model overflowed
+    if not math.isfinite(chosen):  # a model overflowed
         chosen = 0.5 * (search[LOW] + search[HIGH]) if brackets else far
     if chosen > search[LOW]:
         chosen = min(chosen, 0.5 * (search[LOW] + search[LARGEST]))
@@ -148,4 +148,5 @@ def _cubic(a, f_a, g_a, b, f_b, g_b):
     size = max(abs(theta), max(abs(g_a), abs(g_b)))
     root = max(0.0, (theta / size) ** 2 - (g_a / size) * (g_b / size))
     gamma = size * math.sqrt(root) if b > a else -size * math.sqrt(root)
-    return (gamma - g_a + theta) / (gamma - g_a + gamma + g_b), gamma != 0
+    divisor = gamma - g_a + gamma + g_b
+    return (gamma - g_a + theta) / divisor if divisor != 0 else math.inf, gamma != 0

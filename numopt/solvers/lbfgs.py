@@ -271,7 +271,7 @@ def _measure(state):
     for i in range(v.shape[1]):
         largest = max(largest, abs(v[X, i]))
     scale = max(1.0, abs(fun) / largest)
-    worst = 0.0 if fun - fun == 0 else np.nan
+    worst = 0.0 if np.isfinite(fun) else np.nan
     for i in range(v.shape[1]):
         pull = abs(_pull(v[X, i], v[G, i] / scale, v[LOWER, i], v[UPPER, i]))
         if not pull <= worst:
@@ -328,6 +328,8 @@ def _first_scale(v):
     for i in range(v.shape[1]):
         pull = _pull(v[X, i], v[G, i], v[LOWER, i], v[UPPER, i])
         square += (pull / largest) ** 2
+    if square == 0:
+        return 1.0
     scale = 1.0 / (largest * np.sqrt(square))
     return min(1.0, scale) if bounded else scale
 
@@ -395,15 +397,15 @@ def _judge(state):
     fun = state.scalars[TRIAL_FUN]
     if fun < LOWEST_FUN:
         return UNBOUNDED
-    step, slope, drop, kinks, finite = search[STEP], 0.0, 0.0, False, fun - fun == 0
+    step, slope, drop, kinks, finite = search[STEP], 0.0, 0.0, False, np.isfinite(fun)
     for i in range(v.shape[1]):
         if v[LOWER, i] <= v[X, i] + step * v[D, i] <= v[UPPER, i]:
             slope += v[D, i] * v[TRIAL_G, i]
         else:
             kinks = True
         drop += v[G, i] * (v[TRIAL, i] - v[X, i])
-        finite = finite and v[TRIAL_G, i] - v[TRIAL_G, i] == 0
-    if not (finite and slope - slope == 0):
+        finite = finite and np.isfinite(v[TRIAL_G, i])
+    if not (finite and np.isfinite(slope)):
         counts[SHRINKS] += 1
         shorten(search)
         if counts[SHRINKS] <= MAX_SHRINKS and _set_trial(state):
