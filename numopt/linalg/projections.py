@@ -303,7 +303,10 @@ def knapsack_into(v, weights, lower, upper, total, out):
     it. The sum is met up to the rounding of the w_j v_j. NaN makes `out` NaN.
     """
     least, most, t = _knapsack_range(v, weights, lower, upper, total)
-    slack = 1e-12 * abs(total)
+    slack = 1e-12 * abs(total)  # the caller's rounding
+    for reach in (least, most):
+        if abs(reach) < np.inf:
+            slack = max(slack, 1e-12 * abs(reach))
     status = 1 if total > most + slack or total < least - slack else 0
     correction = 0.0
     if total >= most or total <= least:

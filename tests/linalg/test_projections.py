@@ -217,7 +217,7 @@ def reach(w, lower, upper):
 def assert_in_knapsack(x, v, w, lower, upper, total, tol=1e-11):
     """Within bounds, w'x = total, x = clip(v - t w) for one t."""
     assert np.all((lower <= x) & (x <= upper))
-    size = math.fsum(np.abs(w) * (np.abs(x) + np.abs(v) * ((lower < x) & (x < upper))))
+    size = math.fsum(np.abs(w) * (np.abs(x) + np.abs(v)))
     assert abs(math.fsum(w * x) - total) <= 30 * EPS * (size + abs(total))
     free = (lower < x) & (x < upper) & (w != 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -243,7 +243,7 @@ def knapsacks(draw):
     lower, upper = np.minimum(one, other), np.maximum(one, other)
     share = draw(st.sampled_from([0.0, 1e-9, 0.2, 0.5, 0.9, 1.0]))
     least, most = reach(w, lower, upper)
-    return v, w, lower, upper, least + share * (most - least)
+    return v, w, lower, upper, float(np.clip(least + share * (most - least), least, most))
 
 
 @fixed
@@ -317,6 +317,9 @@ def test_out_of_reach():
     assert status == 1 and x.tolist() == [0.0, 1.0, 0.0]
     x, status = knapsack(v, w, lower, upper, 1.0)
     assert status == 0 and x.tolist() == [1.0, 0.0, 0.0]
+    # A total that is out of reach by the rounding of the caller's sums is not.
+    ends = np.array([1e-234]), np.array([1.0])
+    assert knapsack(np.zeros(1), np.array([-2.0]), *ends, 0.0)[1] == 0
     assert knapsack(v[:0], w[:0], lower[:0], upper[:0], 0.0)[1] == 0
     assert knapsack(v[:0], w[:0], lower[:0], upper[:0], 1.0)[1] == 1
 
