@@ -40,6 +40,8 @@ _WHERE = {
     "spectral_norm": "norm_bounds",
     "Sweeps": "sweeps",
     "top_k": "selection",
+    "UpdatableCholesky": "cholesky_updates",
+    "UpdatableQR": "qr_updates",
     "weighted_median": "medians",
 }
 

@@ -13,15 +13,29 @@ def cholesky_solve_into(L, b):
     """Overwrite b with the solution of L L' x = b.
 
     Both sweeps run down the columns of L, so that a Fortran-ordered factor, as LAPACK returns
-    it, is read contiguously. Entries above the diagonal are never read. As fast as LAPACK's
-    ``potrs``, without leaving the kernel.
+    it, is read contiguously. Entries above the diagonal are never read, nor rows and columns
+    beyond the length of b. As fast as LAPACK's ``potrs``, without leaving the kernel.
     """
+    forward_solve_into(L, b)
+    backward_solve_into(L, b)
+
+
+@kernel
+def forward_solve_into(L, b):
+    """Overwrite b with the solution of L x = b, see `cholesky_solve_into`."""
     n = b.size
     full = n - n % WIDTH
     for j in range(0, full, WIDTH):
         _forward(L, b, j, j + WIDTH)
         _subtract_columns(L, j, b)
     _forward(L, b, full, n)
+
+
+@kernel
+def backward_solve_into(L, b):
+    """Overwrite b with the solution of L' x = b, see `cholesky_solve_into`."""
+    n = b.size
+    full = n - n % WIDTH
     _backward(L, b, full, n)
     for j in range(full - WIDTH, -1, -WIDTH):
         d0, d1, d2, d3 = _dots_below(L, j, b)
