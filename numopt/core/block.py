@@ -168,9 +168,10 @@ def block(cls: Any = None, *, base: type[Block] | None = None, convex: bool | No
             own.setdefault(name, method)
     if convex is not None:
         cls.convex = convex
+    said = "separable" in vars(cls)  # by its author, not by the family it is given
     _graft(cls, base or _family(own))
     cls.Spec = _spec_class(cls, own)
-    if "separable" not in vars(cls):
+    if not said:
         cls.separable = "value_1d" in own or "prox_1d" in own
     return cls
 

@@ -63,9 +63,9 @@ class MCP(Penalty):
 
     def value_1d(self, x, j):
         t = abs(x)
-        if t <= self.gamma * self.alpha:
-            return self.alpha * t - t * t / (2 * self.gamma)
-        return self.gamma * self.alpha * self.alpha / 2
+        if t > self.gamma * self.alpha:  # asked so that NaN stays NaN
+            return self.gamma * self.alpha * self.alpha / 2
+        return self.alpha * t - t * t / (2 * self.gamma)
 
     def prox_1d(self, x, step, j):
         t = abs(x)
@@ -132,11 +132,11 @@ class SCAD(Penalty):
 
     def value_1d(self, x, j):
         t = abs(x)
-        if t <= self.alpha:
-            return self.alpha * t
-        if t <= self.a * self.alpha:
+        if t > self.a * self.alpha:  # asked so that NaN stays NaN
+            return (self.a + 1) * self.alpha * self.alpha / 2
+        if t > self.alpha:
             return self.alpha * t - (t - self.alpha) * (t - self.alpha) / (2 * (self.a - 1))
-        return (self.a + 1) * self.alpha * self.alpha / 2
+        return self.alpha * t
 
     def prox_1d(self, x, step, j):
         t = abs(x)
@@ -281,7 +281,8 @@ class CappedL1(Penalty):
         require_weights(self)
 
     def value_1d(self, x, j):
-        return self.alpha * min(abs(x), self.theta)
+        t = abs(x)
+        return self.alpha * (self.theta if t > self.theta else t)  # NaN stays NaN
 
     def prox_1d(self, x, step, j):
         t = abs(x)

@@ -116,6 +116,7 @@ class Processes:
         if self._server is not None:
             self._server.stdin.close()
             self._server.wait()
+            self._server.stdout.close()
 
 
 def fresh(code: str, **env: str) -> Finished:
