@@ -140,7 +140,7 @@ class LDL:
         # Threshold pivoting always runs in float64: half the code to compile, sure signs.
         self._kind = np.dtype(np.float64) if self.pivoting else self.dtype
         self._values = np.zeros(self.pattern.indices.size, self._kind)
-        self.signs = _signs(signs, self.n)
+        self.signs = as_signs(signs, self.n)
         self._order = analysis.order
         # Signs and shift in the order of elimination.
         self._known = np.zeros((2, self.n), self._kind)
@@ -443,7 +443,8 @@ class LDL:
             self.factorizations -= 1
 
 
-def _signs(signs: Any, n: int) -> np.ndarray | None:
+def as_signs(signs: Any, n: int) -> np.ndarray | None:
+    """Signs of n pivots from None, a number or an array."""
     if signs is None:
         return None
     signs = np.asarray(signs)

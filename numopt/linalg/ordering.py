@@ -56,7 +56,7 @@ def minimum_degree(indptr: np.ndarray, indices: np.ndarray, dense: float = 10.0)
     n = indptr.size - 1
     if n == 0:
         return np.empty(0, np.int32)
-    start, length, lists, free = _adjacency(np.asarray(indptr, np.int64), _as_uint32(indices))
+    start, length, lists, free = adjacency(np.asarray(indptr, np.int64), _as_uint32(indices))
     threshold = n if dense < 0 else min(n, int(max(16.0, dense * np.sqrt(n))))
     return _minimum_degree(start, length, lists, free, threshold)
 
@@ -67,7 +67,7 @@ def _as_uint32(indices: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _adjacency(indptr, indices):
+def adjacency(indptr, indices):
     """Lists of neighbours, both triangles, each once, with elbow room behind."""
     n = indptr.size - 1
     length = np.zeros(n, np.int32)

@@ -141,7 +141,7 @@ def test_tight_memory_gives_the_same_order():
     """Without elbow room lists are compressed again and again, and grown if that is not enough."""
     A = random_graph(300, 900, 4)
     expected = minimum_degree(A.indptr, A.indices)
-    start, length, lists, free = ordering._adjacency(
+    start, length, lists, free = ordering.adjacency(
         A.indptr.astype(np.int64), A.indices.astype(np.uint32)
     )
     for room in (0, 5, 60):

@@ -72,14 +72,14 @@ def maximum(values):
     return max(max(a, b), max(c, d))
 
 
-@inner
+@inner(contract=True, merged=True)
 def subtract_one(T, t, A, a, s, m):
     """T[t:] -= s A[a:] over m entries."""
     for i in range(m):
         T[np.uintp(t + i)] -= s * A[np.uintp(a + i)]
 
 
-@inner
+@inner(contract=True, merged=True)
 def subtract_four(T, t, A, a, lda, s0, s1, s2, s3, m):
     """Four columns at once: T is read and written once."""
     b, c, d = a + lda, a + 2 * lda, a + 3 * lda

@@ -25,7 +25,7 @@ def _rescue(d, mass, sign, k, values, source, indptr, rows, scale, epsilon, regu
     return settle(d, mass, sign, scale[k], epsilon, regularize)
 
 
-@kernel
+@kernel(contract=True)
 def factor(values, pointers, entries, structure, known, epsilon, regularize, L, D):
     """Fill L and D; return (column that failed or -1, perturbed, wrong signs).
 
@@ -82,7 +82,7 @@ def factor(values, pointers, entries, structure, known, epsilon, regularize, L, 
     return -1, perturbed, wrong
 
 
-@inner
+@inner(contract=True)
 def _substitute(w, factor):
     """Overwrite w by (L D L')^{-1} w."""
     indptr, rows, L, inverses = factor

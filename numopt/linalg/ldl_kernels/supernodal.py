@@ -108,7 +108,7 @@ def assemble(A, a, m, relative, r, columns, front, P, p, U, u, below):
                 U[to + row] += A[at + i]
 
 
-@inner
+@inner(contract=True)
 def assemble_column(L, a, d, m, relative, r, columns, front, P, p, U, u, below):
     """The same for a child of one column: subtract d l l'."""
     for j in range(m):
@@ -125,7 +125,7 @@ def assemble_column(L, a, d, m, relative, r, columns, front, P, p, U, u, below):
                 U[to + row] -= scaled * L[np.uintp(a) + i]
 
 
-@inner
+@inner(contract=True)
 def factor_columns(
     P, p, front, first, stop, at, signs, mass, scale, epsilon, regularize, pivots, inverses
 ):
@@ -260,7 +260,7 @@ def dot_range(a, i, b, j, m):
     return total
 
 
-@inner
+@inner(contract=True)
 def _substitute(w, factor):
     """Overwrite w by (L D L')^{-1} w."""
     start, row_indptr, rows, panel, P, inverses = factor
