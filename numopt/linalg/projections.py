@@ -212,6 +212,7 @@ def _threshold(v, weights, radius, magnitude):
     """The threshold of the projection in three parts: shift, t, and what rounding t leaves out."""
     n = v.size
     shift, w = _largest_ratio(v, weights, magnitude)
+    shift, w = np.float64(shift), np.float64(w)
     if not abs(shift) < np.inf:
         return np.nan, np.nan, np.nan
     # To the left of the root: there the largest coordinate alone has all of the radius.
@@ -327,12 +328,13 @@ def _knapsack_range(v, weights, lower, upper, total):
     excess = -total
     for j in range(v.size):
         w = at(weights, j)
-        one, other = w * at(lower, j), w * at(upper, j)
-        least += min(one, other) if w != 0 else w
-        most += max(one, other) if w != 0 else w
-        excess += w * v[j]
-        slope += w * w
-    return least, most, excess / slope
+        if w != 0:
+            one, other = w * at(lower, j), w * at(upper, j)
+            least += min(one, other)
+            most += max(one, other)
+            excess += w * v[j]
+            slope += w * w
+    return least, most, excess / slope if slope > 0 else 0.0
 
 
 @inner
@@ -354,7 +356,7 @@ def _knapsack_root(v, weights, lower, upper, total, t):
             stop, below = t, excess
         stuck = stuck + 1 if stop - start > 0.5 * width else 0
         last = t
-        t += excess / slope
+        t = t + excess / slope if slope > 0 else np.inf
         if not start < t < stop:
             if stop - start < np.inf:
                 t = start + (stop - start) * (above / (above - below))
@@ -373,12 +375,13 @@ def _next_breakpoint(v, weights, lower, upper, t, upwards):
     nearest, beyond = np.inf, 0.0
     for j in range(v.size):
         w = at(weights, j)
-        for bound in (at(lower, j), at(upper, j)):
-            b = (v[j] - bound) / w
-            distance = b - t if upwards else t - b
-            if 0 < distance < nearest:
-                nearest = distance
-                beyond = 4 * EPSILON * (abs(v[j] / w) + abs(b))
+        if w != 0:
+            for bound in (at(lower, j), at(upper, j)):
+                b = (v[j] - bound) / w
+                distance = b - t if upwards else t - b
+                if 0 < distance < nearest:
+                    nearest = distance
+                    beyond = 4 * EPSILON * (abs(v[j] / w) + abs(b))
     return t + nearest + beyond if upwards else t - nearest - beyond
 
 

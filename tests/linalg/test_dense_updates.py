@@ -157,7 +157,8 @@ def test_downdate_refuses_to_lose_definiteness(length):
     L = buffer_of(A)
     before = L.copy()
     x = np.linalg.cholesky(A) @ np.full(6, 1 / np.sqrt(6)) * length
-    assert cholesky_downdate(L, 6, x, np.empty(6), 1e-14) == 1
+    with np.errstate(invalid="ignore"):  # where kernels run uncompiled
+        assert cholesky_downdate(L, 6, x, np.empty(6), 1e-14) == 1
     np.testing.assert_array_equal(L, before)
 
 
