@@ -191,6 +191,8 @@ class WorkingSetCD(Solver):
             outside[state.w[:-1] != 0] = np.inf  # the start's support comes first
         room = max(self.first, old, int((outside == np.inf).sum()))
         count = min(room, int((outside > 0.5 * state.scalars[TARGET]).sum()))
+        if old == 0 and problem.size <= self.first:
+            count = problem.size  # few columns: all at once, and one model is enough
         new = np.argpartition(-outside, count - 1)[:count] if count else np.zeros(0, np.int64)
         new = np.sort(new)
         working = np.concatenate([state.working, new])
