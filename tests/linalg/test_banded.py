@@ -1,5 +1,7 @@
 """Banded and block-tridiagonal factors against dense algebra and SciPy's banded solvers."""
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.linalg as la
@@ -119,7 +121,7 @@ def chain(sizes, seed, signs=None):
         own = np.ones(k) if signs is None else signs[at : at + k]
         diagonal.append(0.3 * (M + M.T) + 3 * (k + 2) * np.diag(own))
         at += k
-    below = [rng.standard_normal((b, a)) for a, b in zip(sizes, sizes[1:], strict=False)]
+    below = [rng.standard_normal((b, a)) for a, b in itertools.pairwise(sizes)]
     A = np.zeros((at, at))
     at = 0
     for i, block in enumerate(diagonal):
