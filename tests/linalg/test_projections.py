@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import brentq
 
-from numopt.linalg import project_knapsack, project_l1_ball, project_simplex
+from numopt.core.jit import kernel
+from numopt.linalg import project_knapsack, project_l1_ball, project_simplex, stubs
 from numopt.linalg.projections import knapsack_into, l1_ball_into, simplex_into
 from numopt.sets import Simplex
 
@@ -205,6 +206,19 @@ def test_l1_ball_in_place():
     expected = l1_ball(v, 5.0)
     l1_ball_into(v, 1.0, 5.0, v)
     np.testing.assert_array_equal(v, expected)
+
+
+@kernel
+def through_stub(v, out):
+    stubs.l1_ball_into(v, 1.0, 2.0, out)
+
+
+def test_stubs_lead_to_kernels():
+    v, outs = LONG["normal"], np.empty((2, N))
+    through_stub(v, outs[0])
+    stubs.l1_ball_into(v, 1.0, 2.0, outs[1])
+    for out in outs:
+        np.testing.assert_array_equal(out, l1_ball(v, 2.0))
 
 
 # ---- knapsack ------------------------------------------------------------------------------------
