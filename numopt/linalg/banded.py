@@ -12,7 +12,7 @@ from numopt.core.jit import inner, kernel
 from numopt.core.validate import as_array, require_finite
 from numopt.linalg.ldl import LDL, as_signs
 from numopt.linalg.ldl_kernels.dense import settle, subtract_one
-from numopt.linalg.symmetric_pattern import SymmetricPattern
+from numopt.linalg.patterns import SymmetricPattern
 
 # Half-bandwidth from which LAPACK's blocked Cholesky beats the loops here.
 WIDE = 48

@@ -27,7 +27,7 @@ from numopt.core.jit import inner, kernel
 from numopt.linalg.ldl_kernels.dense import NOISE
 from numopt.linalg.ldl_kernels.symbolic import NONE
 from numopt.linalg.ordering import adjacency
-from numopt.linalg.symmetric_pattern import SymmetricPattern
+from numopt.linalg.patterns import SymmetricPattern
 
 
 @kernel

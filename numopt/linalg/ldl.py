@@ -11,7 +11,7 @@ from numopt.core.validate import require_choice, require_in
 from numopt.linalg.ldl_kernels import pivoting, simplicial, supernodal
 from numopt.linalg.ldl_kernels.analysis import Analysis
 from numopt.linalg.ldl_kernels.refine import refine as improve
-from numopt.linalg.symmetric_pattern import SymmetricPattern
+from numopt.linalg.patterns import SymmetricPattern
 
 METHODS = ("auto", "simplicial", "supernodal")
 

@@ -10,7 +10,7 @@ import numpy as np
 from numopt.core.validate import require_choice
 from numopt.linalg.ldl_kernels import supernodal, symbolic
 from numopt.linalg.ordering import minimum_degree
-from numopt.linalg.symmetric_pattern import SymmetricPattern
+from numopt.linalg.patterns import SymmetricPattern
 
 ORDERINGS = ("amd", "natural")
 

@@ -1,4 +1,4 @@
-"""Reading symmetric sparse matrices: pattern once, values often, with checks that name entries."""
+"""Reading sparse matrices: pattern once, values often, with checks that name entries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,73 @@ from numopt.core.validate import require_choice, require_finite
 TRIANGLES = ("full", "upper", "lower")
 
 
-class SymmetricPattern:
+class NotSymmetricError(ValueError):
+    """Entries [i, j] and [j, i] differ by more than rounding."""
+
+
+class Pattern:
+    """The stored entries of a square matrix; how to tell that another one has the same.
+
+    Attributes
+    ----------
+    n : int
+        Order.
+    length : int
+        Entries of `A.data`.
+    """
+
+    def __init__(self, A: Any, name: str):
+        self.name = name
+        self.n = A.shape[0]
+        self.format = A.format
+        self._stored = tuple(part.copy() for part in _structure(A))
+        self.length = self._stored[1].size if A.format == "coo" else int(A.indptr[-1])
+
+    def values_of(self, A: Any) -> np.ndarray:
+        """`data` of a matrix that must have this pattern, or a vector as it is."""
+        if not sp.issparse(A) and np.ndim(A) == 1:
+            values = np.asarray(A)
+        else:
+            A = as_sparse(A, self.name, self.format)
+            if A.shape != (self.n, self.n):
+                raise ValueError(
+                    f"{self.name} has shape {A.shape}, analysed was {(self.n, self.n)}; "
+                    "analyse it anew"
+                )
+            self._require_same(A)
+            values = A.data[: self.length]
+        if values.size != self.length:
+            raise ValueError(
+                f"values has {values.size} entries, the analysed pattern has {self.length}; "
+                "analyse the new pattern"
+            )
+        if values.dtype.kind not in "biuf":
+            raise TypeError(f"values must hold real numbers, got dtype {values.dtype}")
+        return values
+
+    def matrix_of(self, values: np.ndarray) -> Any:
+        """The matrix with these values, in the format that was analysed."""
+        shape = (self.n, self.n)
+        if self.format == "coo":
+            return sp.coo_array((values, self._stored), shape=shape)
+        make = sp.csc_array if self.format == "csc" else sp.csr_array
+        indptr, indices = self._stored
+        return make((values, indices[: self.length], indptr), shape=shape)
+
+    def _require_same(self, A: Any) -> None:
+        for mine, theirs in zip(self._stored, _structure(A), strict=True):
+            if mine.size != theirs.size or not (mine == theirs).all():
+                raise ValueError(
+                    f"{self.name} has {A.data.size} stored entries in a pattern other than the "
+                    f"analysed one, which has {self.length}; analyse the new pattern"
+                )
+
+    def require_finite(self, values: np.ndarray) -> None:
+        """Refuse NaN and infinities, naming the first."""
+        require_finite(np.asarray(values, dtype=float), f"{self.name}.data")
+
+
+class SymmetricPattern(Pattern):
     """Upper triangle of a symmetric pattern, and the way from a matrix's `data` to it.
 
     Parameters
@@ -25,30 +91,24 @@ class SymmetricPattern:
 
     Attributes
     ----------
-    n : int
-        Order.
     indptr, indices : int64 (n + 1) and uint32 arrays
         The upper triangle by columns, rows ascending. The whole diagonal belongs to
         it, zero where A stores nothing.
     diagonal : int64 (n)
         Place of each diagonal entry.
-    length : int
-        Entries of `A.data`.
     """
 
     def __init__(self, A: Any, triangle: str = "full", name: str = "A"):
         require_choice(triangle, TRIANGLES, "triangle")
-        self.triangle, self.name = triangle, name
         A = as_sparse(A, name)
-        n = A.shape[0]
+        super().__init__(A, name)
+        self.triangle, n = triangle, self.n
         rows, columns = _coordinates(A)
-        self.n, self.length = n, rows.size
-        self.format = A.format
-        self._stored = _structure(A)
 
         wrong = {"full": None, "upper": rows > columns, "lower": rows < columns}[triangle]
         if wrong is not None and wrong.any():
-            i, j = _entry(rows, columns, np.flatnonzero(wrong)[0])
+            first = np.flatnonzero(wrong)[0]
+            i, j = int(rows[first]), int(columns[first])
             raise ValueError(
                 f"{name}[{i}, {j}] is stored outside the {triangle} triangle; "
                 "pass triangle='full' or drop it"
@@ -79,6 +139,19 @@ class SymmetricPattern:
         # Is `data` the upper triangle as it stands?
         self.whole = self._lower is None and self._present is None and self._upper.whole
 
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The whole matrix by rows: indptr, indices, and places of its values in the triangle."""
+        columns = np.repeat(np.arange(self.n, dtype=np.int64), np.diff(self.indptr))
+        places = np.arange(columns.size)
+        off = self.indices != columns
+        i = np.concatenate((self.indices.astype(np.int64), columns[off]))
+        j = np.concatenate((columns, self.indices[off].astype(np.int64)))
+        order = np.lexsort((j, i))
+        indptr = np.zeros(self.n + 1, _index_type(order.size))
+        np.cumsum(np.bincount(i, minlength=self.n), out=indptr[1:])
+        source = np.concatenate((places, places[off]))[order]
+        return indptr, j[order].astype(indptr.dtype), source
+
     def _require_partners(self, upper: np.ndarray, lower: np.ndarray) -> None:
         if upper.size == lower.size and (upper == lower).all():
             return
@@ -89,38 +162,6 @@ class SymmetricPattern:
             f"{self.name} is not symmetric: it stores [{i}, {j}] but not [{j}, {i}]; "
             "pass a symmetric matrix, or one triangle and say which"
         )
-
-    def values_of(self, A: Any) -> np.ndarray:
-        """`data` of a matrix that must have this pattern, or a vector as it is."""
-        if not sp.issparse(A) and np.ndim(A) == 1:
-            values = np.asarray(A)
-        else:
-            A = as_sparse(A, self.name, self.format)
-            if A.shape != (self.n, self.n):
-                raise ValueError(
-                    f"{self.name} has shape {A.shape}, analysed was {(self.n, self.n)}; "
-                    "analyse it anew"
-                )
-            self._require_same(A)
-            values = A.data[: self.length]
-        if values.size != self.length:
-            raise ValueError(
-                f"values has {values.size} entries, the analysed pattern has {self.length}; "
-                "analyse the new pattern"
-            )
-        if values.dtype.kind not in "biuf":
-            raise TypeError(f"values must hold real numbers, got dtype {values.dtype}")
-        return values
-
-    def _require_same(self, A: Any) -> None:
-        for mine, theirs in zip(self._stored, _structure(A), strict=True):
-            if mine is theirs:
-                continue
-            if mine.size != theirs.size or not (mine == theirs).all():
-                raise ValueError(
-                    f"{self.name} has {A.data.size} stored entries in a pattern other than the "
-                    f"analysed one, which has {self.length}; analyse the new pattern"
-                )
 
     def load(self, values: np.ndarray, out: np.ndarray) -> None:
         """Write the upper triangle into `out`; refuse what is not symmetric."""
@@ -146,15 +187,40 @@ class SymmetricPattern:
         if bad.size and np.isfinite(values).all():
             place = self._upper.keys[self._off[bad[0]]]
             i, j = int(place % self.n), int(place // self.n)
-            raise ValueError(
-                f"{self.name} is not symmetric: [{i}, {j}] is {upper[bad[0]]:.17g} but "
-                f"[{j}, {i}] is {lower[bad[0]]:.17g} ({bad.size} such pairs); "
+            raise NotSymmetricError(
+                f"{self.name} is not symmetric: [{i}, {j}] is {float(upper[bad[0]])!r} but "
+                f"[{j}, {i}] is {float(lower[bad[0]])!r} ({bad.size} such pairs); "
                 "pass (A + A.T) / 2 or one triangle"
             )
 
-    def require_finite(self, values: np.ndarray) -> None:
-        """Refuse NaN and infinities, naming the first."""
-        require_finite(np.asarray(values, dtype=float), f"{self.name}.data")
+
+class GeneralPattern(Pattern):
+    """Rows of any square pattern, and the way from a matrix's `data` to them.
+
+    Attributes
+    ----------
+    indptr, indices : arrays
+        The matrix by rows, columns ascending.
+    """
+
+    def __init__(self, A: Any, name: str = "A"):
+        A = as_sparse(A, name)
+        super().__init__(A, name)
+        rows, columns = _coordinates(A)
+        n = max(self.n, 1)
+        self._all = _Gather(rows * np.int64(n) + columns, np.arange(rows.size))
+        places = self._all.keys
+        self.indptr = np.zeros(self.n + 1, _index_type(places.size))
+        np.cumsum(np.bincount(places // n, minlength=self.n), out=self.indptr[1:])
+        self.indices = (places % n).astype(self.indptr.dtype)
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray, slice]:
+        """indptr, indices, and places of the values: all in order."""
+        return self.indptr, self.indices, slice(None)
+
+    def load(self, values: np.ndarray, out: np.ndarray) -> None:
+        """Write the values by rows into `out`."""
+        self._all.take(values, out)
 
 
 class _Gather:
@@ -212,5 +278,5 @@ def _coordinates(A: Any) -> tuple[np.ndarray, np.ndarray]:
     return (minor, major) if A.format == "csc" else (major, minor)
 
 
-def _entry(rows: np.ndarray, columns: np.ndarray, p: int) -> tuple[int, int]:
-    return int(rows[p]), int(columns[p])
+def _index_type(entries: int) -> type[np.signedinteger[Any]]:
+    return np.int32 if entries < 2**31 else np.int64
