@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from numopt.core.engine import time_left
 from numopt.solvers._coordinate_descent import descend, gather, objective_along
 
 
@@ -64,7 +65,7 @@ def descend_with_newton(
     sweeps = max(5, int(2e5 / max(index.size, 1) ** 2))
     for _ in range(100):
         worst, _ = descend(state.data.penalty, index, Q, q, w, tol, sweeps, floor)
-        if worst <= tol:
+        if worst <= tol or time_left() < 0:
             return
         before, support = support, w != 0
         if newton and support.any() and (before == support).all():

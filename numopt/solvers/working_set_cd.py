@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numopt.core.engine import BREAKDOWN, DONE, GROW, RUNNING, Solver
+from numopt.core.engine import BREAKDOWN, DONE, GROW, RUNNING, Solver, time_left
 from numopt.core.generic import loss_gradient
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count
@@ -147,7 +147,7 @@ class WorkingSetCD(Solver):
             for _ in range(20):
                 if _refresh(problem, state) <= max(0.1 * before, 0.5 * s[TARGET]):
                     break
-                if not self._decrease(problem, state):
+                if time_left() < 0 or not self._decrease(problem, state):
                     break
         _measure(state)
         if s[RESIDUAL] <= s[TARGET]:
@@ -257,7 +257,7 @@ class WorkingSetCD(Solver):
             if not mass > 0:
                 return False
             shift = descend_residual(
-                state.data, index, state.h, state.curvature, u, mass, w, tol, 1000, floor
+                state.data, index, state.h, state.curvature, u, mass, w, tol, 100, floor
             )[2]
         else:
             gram, mean = state.gram, state.mean
