@@ -151,7 +151,7 @@ class LDL:
         self.bad_row: int | None = None
         self.perturbed = self.wrong_signs = 0
         self._message = "nothing is factored yet; call update(values)"
-        self._shape = (self.n,)
+        self._shape, self._length = (self.n,), (self.pattern.length,)
         self._whole = self.pattern.whole
         self._allocate()
         if factor:
@@ -170,14 +170,17 @@ class LDL:
         shift : float or array, optional
             New static regularisation.
         """
-        if not (type(values) is np.ndarray and values.dtype == self._kind):
+        if (
+            type(values) is not np.ndarray
+            or values.dtype is not self._kind
+            or values.shape != self._length
+        ):
             values = self.pattern.values_of(values)
-        elif values.shape != (self.pattern.length,):
-            values = self.pattern.values_of(values)
-        self.ok, self._message = False, "the last update was refused; call update(values)"
+        self.ok = False
         if self._whole:
             self._values[:] = values
         else:
+            self._message = "the last update was refused; call update(values)"
             self.pattern.load(values, self._values)
         if shift is not None:
             self._set_shift(shift)
@@ -240,13 +243,15 @@ class LDL:
 
     def _factor(self, values: np.ndarray) -> bool:
         self.factorizations += 1
-        run = self._kernel
-        failed, self.perturbed, self.wrong_signs = (
-            run(*self._arguments) if run is not None else self._factor_pivoting()
-        )
-        self.ok, self.bad_row = failed < 0, None
+        if self._kernel is None:
+            failed, self.perturbed, self.wrong_signs = self._factor_pivoting()
+        else:
+            failed, self.perturbed, self.wrong_signs = self._kernel(*self._arguments)
+        self.bad_row = None
         if failed < 0:
+            self.ok = True
             return True
+        self.ok = False
         self.pattern.require_finite(values)
         self.bad_row = int(self._order[failed])
         found = float(self._d[failed])
@@ -343,7 +348,7 @@ class LDL:
         if not self.ok:
             self._require_factor()
         # flags.carray: contiguous, aligned and writeable, the one layout kernels are compiled for.
-        if type(b) is np.ndarray and b.shape == self._shape and b.dtype == self._kind:
+        if type(b) is np.ndarray and b.shape == self._shape and b.dtype is self._kind:
             if not b.flags.carray:
                 b = b.copy()
         else:
@@ -362,7 +367,7 @@ class LDL:
                 self._once, self._matrix, b, x, refine, self._goal
             )
             self.refinements += steps
-        return x if self._kind == self.dtype else x.astype(self.dtype)
+        return x if self._kind is self.dtype else x.astype(self.dtype)
 
     def _once(self, r: np.ndarray) -> np.ndarray:
         x = np.empty(self.n, self._kind)

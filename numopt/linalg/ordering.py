@@ -20,6 +20,8 @@ minimum degree ordering algorithm", SIAM Review 31 (1989), doi:10.1137/1031001.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from numopt.core.jit import inner, kernel
@@ -106,7 +108,29 @@ def adjacency(indptr, indices):
     return start, length, lists, free
 
 
-@inner
+class Graph(NamedTuple):
+    """Quotient graph. Vertices are variables, then elements once eliminated.
+
+    A variable's list holds its elements first, then variables; an element's list its variables.
+    """
+
+    lists: np.ndarray  # all lists, with elbow room behind
+    start: np.ndarray  # where each list begins
+    length: np.ndarray  # 0: dead
+    elements: np.ndarray  # elements at the front of a variable's list; -1: is an element itself
+    size: np.ndarray  # rows of a supervariable; 0: merged or dropped; < 0: in the new element
+    degree: np.ndarray  # bound on the degree of a variable; rows in an element
+    mark: np.ndarray  # of elements: 0 dead, else stamp + |Le \ Lme|
+    parent: np.ndarray  # what a vertex was absorbed into
+    head: np.ndarray  # first variable of each degree, then by `after` and `before`
+    after: np.ndarray
+    before: np.ndarray
+    bucket: np.ndarray  # first variable of each hash, then by `same`
+    same: np.ndarray
+    code: np.ndarray  # hash of a variable
+
+
+@inner(merged=True)
 def _link(i, degree, head, after, before):
     """Put variable i in front of the list of its degree."""
     first = head[degree]
@@ -117,7 +141,7 @@ def _link(i, degree, head, after, before):
     head[degree] = i
 
 
-@inner
+@inner(merged=True)
 def _unlink(i, degree, head, after, before):
     """Take variable i out of the list of its degree."""
     left, right = before[i], after[i]
@@ -130,255 +154,268 @@ def _unlink(i, degree, head, after, before):
 
 
 @inner
-def _compress(n, start, length, lists, free):
+def _compress(g, free):
     """Close the gaps between live lists; return where free space begins."""
-    # The first entry of a list is swapped with its owner's name, which marks where lists begin.
-    for i in range(n):
-        if length[i] > 0:
-            p = start[i]
-            start[i] = lists[p]
-            lists[p] = -i - 2
+    # The first entry of a list changes places with its owner's name, which marks the beginning.
+    for i in range(g.length.size):
+        if g.length[i] > 0:
+            p = g.start[i]
+            g.start[i] = g.lists[p]
+            g.lists[p] = -i - 2
     to = 0
     p = np.int64(0)
     while p < free:
-        owner = -lists[p] - 2
+        owner = -g.lists[p] - 2
         if owner < 0:
             p += 1
             continue
-        lists[to] = start[owner]
-        start[owner] = to
+        g.lists[to] = g.start[owner]
+        g.start[owner] = to
         to += 1
-        for q in range(p + 1, p + length[owner]):
-            lists[to] = lists[q]
+        for q in range(p + 1, p + g.length[owner]):
+            g.lists[to] = g.lists[q]
             to += 1
-        p += length[owner]
+        p += g.length[owner]
     return to
+
+
+@inner(merged=True)
+def _move_live(g, begin, count, to):
+    """Write the live variables of a list to lists[to:], off the degree lists; (end, rows)."""
+    total = 0
+    for p in range(begin, begin + count):
+        i = g.lists[p]
+        rows = g.size[i]
+        if rows > 0:
+            total += rows
+            g.size[i] = -rows
+            g.lists[to] = i
+            to += 1
+            _unlink(i, g.degree[i], g.head, g.after, g.before)
+    return to, total
+
+
+@inner(merged=True)
+def _new_element(g, me, free):
+    """Eliminate `me`: its list becomes that of the new element; (first, last, rows, free).
+
+    The element is the union of its variables and those of its elements, which it absorbs.
+    """
+    own = g.elements[me]
+    if own == 0:  # in place
+        first = g.start[me]
+        last, rows = _move_live(g, first, g.length[me], first)
+    else:
+        if free + g.length.size > g.lists.size:
+            free = _compress(g, free)
+        first = last = free
+        rows = 0
+        for q in range(own + 1):
+            if q < own:
+                e = g.lists[g.start[me] + q]
+                last, more = _move_live(g, g.start[e], g.length[e], last)
+                g.parent[e] = me
+                g.mark[e] = 0
+                g.length[e] = 0
+            else:
+                last, more = _move_live(g, g.start[me] + own, g.length[me] - own, last)
+            rows += more
+        free = last
+    g.start[me] = first
+    g.length[me] = last - first
+    g.elements[me] = NONE
+    g.degree[me] = rows
+    return first, last, rows, free
+
+
+@inner(merged=True)
+def _count_outside(g, first, last, stamp):
+    r"""Set mark[e] to stamp + |Le \ Lme| for every element that touches the new one."""
+    for q in range(first, last):
+        i = g.lists[q]
+        rows = -g.size[i]
+        for p in range(g.start[i], g.start[i] + g.elements[i]):
+            e = g.lists[p]
+            if g.mark[e] >= stamp:
+                g.mark[e] -= rows
+            elif g.mark[e] != 0:
+                g.mark[e] = g.degree[e] + stamp - rows
+
+
+@inner(merged=True)
+def _update_degrees(g, me, first, last, stamp):
+    """Bound degrees, absorb elements inside the new one, hash; return rows that went with it."""
+    n = g.length.size
+    gone = 0
+    for q in range(first, last):
+        i = g.lists[q]
+        begin = g.start[i]
+        end_own = begin + g.elements[i]
+        to = begin
+        outside = 0
+        key = np.int64(me)
+        for p in range(begin, end_own):
+            e = g.lists[p]
+            if g.mark[e] != 0:
+                beyond = g.mark[e] - stamp
+                if beyond > 0:
+                    outside += beyond
+                    g.lists[to] = e
+                    to += 1
+                    key += e
+                else:
+                    g.parent[e] = me
+                    g.mark[e] = 0
+                    g.length[e] = 0
+        kept = to
+        for p in range(end_own, begin + g.length[i]):
+            j = g.lists[p]
+            if g.size[j] > 0:
+                outside += g.size[j]
+                g.lists[to] = j
+                to += 1
+                key += j
+        if outside == 0:  # no neighbours but those in me: eliminated with it
+            g.parent[i] = me
+            gone -= g.size[i]
+            g.size[i] = 0
+            g.length[i] = 0
+        else:
+            g.degree[i] = min(g.degree[i], outside)
+            # `me` becomes the first element; what it displaces moves to the ends.
+            g.lists[to] = g.lists[kept]
+            g.lists[kept] = g.lists[begin]
+            g.lists[begin] = me
+            g.elements[i] = kept - begin + 1
+            g.length[i] = to - begin + 1
+            key %= n
+            g.code[i] = key
+            g.same[i] = g.bucket[key]
+            g.bucket[key] = i
+    return gone
+
+
+@inner(merged=True)
+def _merge_equal(g, first, last, stamp):
+    """Make one supervariable of variables with equal lists; return the next unused stamp."""
+    for q in range(first, last):
+        i = g.lists[q]
+        if g.size[i] >= 0:
+            continue
+        key = g.code[i]
+        i = g.bucket[key]
+        g.bucket[key] = NONE
+        while i != NONE and g.same[i] != NONE:
+            for p in range(g.start[i] + 1, g.start[i] + g.length[i]):
+                g.mark[g.lists[p]] = stamp
+            previous = i
+            j = g.same[i]
+            while j != NONE:
+                equal = g.length[j] == g.length[i] and g.elements[j] == g.elements[i]
+                if equal:
+                    for p in range(g.start[j] + 1, g.start[j] + g.length[j]):
+                        if g.mark[g.lists[p]] != stamp:
+                            equal = False
+                            break
+                if equal:
+                    g.parent[j] = i
+                    g.size[i] += g.size[j]
+                    g.size[j] = 0
+                    g.length[j] = 0
+                    g.same[previous] = g.same[j]
+                else:
+                    previous = j
+                j = g.same[j]
+            stamp += 1
+            i = g.same[i]
+    return stamp
+
+
+@inner(merged=True)
+def _relink(g, first, last, rows_me, left):
+    """Put what remains of the element back into the degree lists; (end, least degree)."""
+    to = first
+    least = left
+    for q in range(first, last):
+        i = g.lists[q]
+        rows = -g.size[i]
+        if rows > 0:
+            g.size[i] = rows
+            bound = min(g.degree[i] + rows_me - rows, left - rows)
+            g.degree[i] = bound
+            _link(i, bound, g.head, g.after, g.before)
+            least = min(least, bound)
+            g.lists[to] = i
+            to += 1
+    return to, least
 
 
 @kernel
 def _minimum_degree(start, length, lists, free, threshold):
-    """Approximate minimum degree; an element's list replaces that of the variable it was.
-
-    Variables have `elements[i] >= 0` elements at the front of their lists; `size` is the number
-    of rows in a supervariable, 0 once merged or dropped, negative while it is in the new element.
-    `parent` is what a row was absorbed into. Lists of length 0 are dead.
-    """
     n = length.size
-    capacity = lists.size
-    size = np.ones(n, np.int32)
-    elements = np.zeros(n, np.int32)
-    degree = length.copy()
-    mark = np.ones(n, np.int64)  # elements: 0 dead, else stamp + |Le \ Lme|
-    parent = np.full(n, NONE, np.int32)
-    step = np.full(n, NONE, np.int32)  # when a pivot was eliminated
-    head = np.full(n + 1, NONE, np.int32)
-    after = np.full(n, NONE, np.int32)
-    before = np.full(n, NONE, np.int32)
-    bucket = np.full(n, NONE, np.int32)
-    same = np.full(n, NONE, np.int32)  # next of equal hash
-    code = np.zeros(n, np.int32)
-    stamp = np.int64(2)
-    largest = 0
-    eliminated = 0
+    none = np.full(n, NONE, np.int32)
+    g = Graph(
+        lists,
+        start,
+        length,
+        np.zeros(n, np.int32),
+        np.ones(n, np.int32),
+        length.copy(),
+        np.ones(n, np.int64),
+        none.copy(),
+        np.full(n + 1, NONE, np.int32),
+        none.copy(),
+        none.copy(),
+        none.copy(),
+        none.copy(),
+        none.copy(),
+    )
+    step = none  # when a pivot was eliminated
     steps = 0
-    postponed = 0
-
+    eliminated = 0
     for i in range(n):
-        if degree[i] > threshold:
-            size[i] = 0
-            length[i] = 0
-            postponed += 1
+        if g.degree[i] > threshold:  # nearly full: last of all
+            g.size[i] = 0
+            g.length[i] = 0
             eliminated += 1
         else:
-            _link(i, degree[i], head, after, before)
+            _link(i, g.degree[i], g.head, g.after, g.before)
 
+    stamp = np.int64(2)
+    largest = 0
     least = 0
     while eliminated < n:
-        while head[least] == NONE:
+        while g.head[least] == NONE:
             least += 1
-        me = head[least]
-        _unlink(me, least, head, after, before)
+        me = g.head[least]
+        _unlink(me, least, g.head, g.after, g.before)
         step[me] = steps
         steps += 1
-        n_own = elements[me]
-        rows_me = size[me]
+        built = g.elements[me] > 0
+        rows_me = g.size[me]
+        g.size[me] = -rows_me
+        first, last, around, free = _new_element(g, me, free)
+        _count_outside(g, first, last, stamp)
+        gone = _update_degrees(g, me, first, last, stamp)
+        rows_me += gone
+        around -= gone
         eliminated += rows_me
-        size[me] = -rows_me
-        degree_me = 0
-
-        # The new element: all live variables of the lists of `me` and of its elements.
-        if n_own == 0:
-            first = start[me]
-            last = first
-            for p in range(first, first + length[me]):
-                i = lists[p]
-                rows = size[i]
-                if rows > 0:
-                    degree_me += rows
-                    size[i] = -rows
-                    lists[last] = i
-                    last += 1
-                    _unlink(i, degree[i], head, after, before)
-        else:
-            needed = length[me] - n_own
-            for p in range(start[me], start[me] + n_own):
-                needed += length[lists[p]]
-            if free + needed > capacity:
-                free = _compress(n, start, length, lists, free)
-                if free + needed > capacity:
-                    larger = np.empty(2 * capacity + needed, np.int32)
-                    for p in range(free):
-                        larger[p] = lists[p]
-                    lists = larger
-                    capacity = larger.size
-            first = free
-            last = free
-            for q in range(n_own + 1):
-                if q < n_own:
-                    e = lists[start[me] + q]
-                    begin, count = start[e], length[e]
-                else:
-                    e = me
-                    begin, count = start[me] + n_own, length[me] - n_own
-                for p in range(begin, begin + count):
-                    i = lists[p]
-                    rows = size[i]
-                    if rows > 0:
-                        degree_me += rows
-                        size[i] = -rows
-                        lists[last] = i
-                        last += 1
-                        _unlink(i, degree[i], head, after, before)
-                if e != me:
-                    parent[e] = me
-                    mark[e] = 0
-                    length[e] = 0
-            free = last
-        start[me] = first
-        length[me] = last - first
-        elements[me] = NONE
-        degree[me] = degree_me
-
-        # |Le \ Lme| for every element that touches the new one.
-        for q in range(first, last):
-            i = lists[q]
-            rows = -size[i]
-            for p in range(start[i], start[i] + elements[i]):
-                e = lists[p]
-                if mark[e] >= stamp:
-                    mark[e] -= rows
-                elif mark[e] != 0:
-                    mark[e] = degree[e] + stamp - rows
-
-        # Degrees, absorption of elements, mass elimination, hashing.
-        for q in range(first, last):
-            i = lists[q]
-            begin = start[i]
-            end_own = begin + elements[i]
-            to = begin
-            outside = 0
-            key = np.int64(me)
-            for p in range(begin, end_own):
-                e = lists[p]
-                if mark[e] != 0:
-                    beyond = mark[e] - stamp
-                    if beyond > 0:
-                        outside += beyond
-                        lists[to] = e
-                        to += 1
-                        key += e
-                    else:  # everything of e is in me
-                        parent[e] = me
-                        mark[e] = 0
-                        length[e] = 0
-            kept = to
-            for p in range(end_own, begin + length[i]):
-                j = lists[p]
-                if size[j] > 0:
-                    outside += size[j]
-                    lists[to] = j
-                    to += 1
-                    key += j
-            if outside == 0:
-                parent[i] = me
-                rows = -size[i]
-                degree_me -= rows
-                rows_me += rows
-                eliminated += rows
-                size[i] = 0
-                length[i] = 0
-            else:
-                degree[i] = min(degree[i], outside)
-                # `me` becomes the first element; what it displaces moves to the ends.
-                lists[to] = lists[kept]
-                lists[kept] = lists[begin]
-                lists[begin] = me
-                elements[i] = kept - begin + 1
-                length[i] = to - begin + 1
-                key %= n
-                code[i] = key
-                same[i] = bucket[key]
-                bucket[key] = i
-        degree[me] = degree_me
-        largest = max(largest, degree_me)
-        stamp += largest + 1
-
-        # Variables with equal lists become one supervariable.
-        for q in range(first, last):
-            i = lists[q]
-            if size[i] >= 0:
-                continue
-            key = code[i]
-            i = bucket[key]
-            bucket[key] = NONE
-            while i != NONE and same[i] != NONE:
-                for p in range(start[i] + 1, start[i] + length[i]):
-                    mark[lists[p]] = stamp
-                previous = i
-                j = same[i]
-                while j != NONE:
-                    equal = length[j] == length[i] and elements[j] == elements[i]
-                    if equal:
-                        for p in range(start[j] + 1, start[j] + length[j]):
-                            if mark[lists[p]] != stamp:
-                                equal = False
-                                break
-                    if equal:
-                        parent[j] = i
-                        size[i] += size[j]
-                        size[j] = 0
-                        length[j] = 0
-                        same[previous] = same[j]
-                    else:
-                        previous = j
-                    j = same[j]
-                stamp += 1
-                i = same[i]
-
-        # Back into the degree lists; the element keeps principal variables only.
-        to = first
-        for q in range(first, last):
-            i = lists[q]
-            rows = -size[i]
-            if rows > 0:
-                size[i] = rows
-                bound = min(degree[i] + degree_me - rows, n - eliminated - rows)
-                degree[i] = bound
-                _link(i, bound, head, after, before)
-                least = min(least, bound)
-                lists[to] = i
-                to += 1
-        size[me] = rows_me
-        length[me] = to - first
-        if to == first:
-            mark[me] = 0
-        if n_own > 0:
-            free = to
-    return _collect(n, parent, step, steps, postponed)
+        g.degree[me] = around
+        largest = max(largest, around)
+        stamp = _merge_equal(g, first, last, stamp + largest + 1)
+        end, bound = _relink(g, first, last, around, n - eliminated)
+        least = min(least, bound)
+        g.size[me] = rows_me
+        g.length[me] = end - first
+        if end == first:
+            g.mark[me] = 0
+        if built:
+            free = end
+    return _collect(n, g.parent, step, steps)
 
 
 @inner
-def _collect(n, parent, step, steps, postponed):
+def _collect(n, parent, step, steps):
     """Rows in the order of the pivots they went with; postponed rows last."""
     owner = np.empty(n, np.int32)
     count = np.zeros(steps + 2, np.int32)
