@@ -21,12 +21,14 @@ from numopt.core.stubs import (
     at,
     conjugate_1d,
     conjugate_bound_1d,
+    dual_terms,
     fixed_point_residual,
     gradient_1d,
     hessian_1d,
     prox_1d,
     prox_in_metric,
     prox_into,
+    separable_dual_terms,
     stationarity,
     subdiff_distance_1d,
     value_1d,
@@ -350,6 +352,24 @@ def loss_conjugate(loss, scale, u):
         elif u[i] != 0:
             return np.inf
     return total
+
+
+# ---- certificates --------------------------------------------------------------------------------
+
+
+@generic(dual_terms)
+def _dual_terms(loss, scale, shift, penalty, r, g):
+    if method_of(loss, "conjugate_1d") is None or method_of(penalty, "conjugate_1d") is None:
+        return lambda loss, scale, shift, penalty, r, g: np.nan
+    return separable_dual_terms
+
+
+@kernel
+def judge(loss, scale, shift, penalty, x, g, step, r_dual, g_dual):
+    """Penalty at x, its residual with the gradient g, and `dual_terms` at (r_dual, g_dual)."""
+    residual = stationarity(penalty, x, g, step, np.empty_like(x))
+    dual = dual_terms(loss, scale, shift, penalty, r_dual, g_dual)
+    return value_of(penalty, x), residual, dual
 
 
 # ---- the public methods of penalties, over generic scalar forms ----------------------------------

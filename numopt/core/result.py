@@ -148,8 +148,8 @@ class Certificate(Mapping[str, Entry]):
 
     def met(self, tol: float) -> bool:
         """Whether there are gate entries and all are within `tol` of 0; NaN never is."""
-        gates = self.gates
-        return bool(gates) and all(abs(entry) <= tol for entry in gates.values())
+        gates = [entry for entry in self._entries.values() if entry.gate]
+        return bool(gates) and all(abs(entry) <= tol for entry in gates)
 
     def at(self, tol: float) -> Certificate:
         """The same numbers, held against `tol`."""

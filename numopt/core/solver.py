@@ -64,6 +64,7 @@ class Solver:
     check_every: ClassVar[int] = MAX_CHUNK
     #: Whether the objective never rises: then the last point is the best one.
     descent: ClassVar[bool] = False
+    _kept_defaults: ClassVar[dict[str, Any]]
     #: Iterations without a clearly better point, at least, before a run counts as stalled.
     patience: ClassVar[int] = 0
 
@@ -143,12 +144,19 @@ class Solver:
         return as_scipy_method(self, fun, x0, args, **options)
 
     def __repr__(self) -> str:
+        values = self.__dict__
         changed = [
-            f"{f.name}={getattr(self, f.name)!r}"
-            for f in dataclasses.fields(self)
-            if not _equal(getattr(self, f.name), f.default)
+            f"{name}={values[name]!r}"
+            for name, default in self._defaults().items()
+            if not _equal(values[name], default)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        if "_kept_defaults" not in cls.__dict__:
+            cls._kept_defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+        return cls._kept_defaults
 
 
 def pick(solver: Any, problem: Any, options: dict[str, Any]) -> Solver:
@@ -182,6 +190,9 @@ def _check_options(cls: type[Solver], options: dict[str, Any]) -> None:
 
 def check_pair(solver: Solver, problem: Any) -> None:
     """Refuse a problem the solver cannot take, naming what is missing and who can."""
+    fits = getattr(problem, "__dict__", {}).setdefault("_fits", set())  # problems do not change
+    if type(solver) in fits:
+        return
     kind = type(problem).__name__
     if not any(cls.__name__ in solver.accepts for cls in type(problem).__mro__):
         from numopt import solvers
@@ -202,6 +213,7 @@ def check_pair(solver: Solver, problem: Any) -> None:
             f"which {type(getattr(problem, field)).__name__} does not offer; "
             f"{'try ' + ', '.join(able) if able else 'add it to the block'}"
         )
+    fits.add(type(solver))
 
 
 def missing(solver: Solver | type[Solver], problem: Any) -> tuple[str, str] | None:

@@ -117,3 +117,28 @@ def fixed_point_residual(block, x, grad, step, scratch):
     for j in range(x.size):
         total += (x[j] - scratch[j]) ** 2
     return np.sqrt(total) / step
+
+
+def dual_terms(loss, scale, shift, penalty, r, g):
+    """`separable_dual_terms`, or NaN where a conjugate is not known in scalar form."""
+    try:
+        return separable_dual_terms(loss, scale, shift, penalty, r, g)
+    except AttributeError:
+        return np.nan
+
+
+def separable_dual_terms(loss, scale, shift, penalty, r, g):
+    """f*(s r) - s r'shift + penalty*(-s g), with the largest s <= 1 at which they are finite."""
+    s = 1.0
+    for j in range(g.size):
+        if not np.isfinite(conjugate_1d(penalty, -g[j], j)):
+            s = min(s, conjugate_bound_1d(penalty, j) / abs(g[j]))
+    total = 0.0
+    for j in range(g.size):
+        total += conjugate_1d(penalty, -s * g[j], j)
+    for i in range(r.size):
+        if scale[i] > 0:
+            total += scale[i] * conjugate_1d(loss, s * r[i] / scale[i], i) - s * r[i] * shift[i]
+        elif r[i] != 0:
+            return np.inf
+    return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from operator import is_
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -66,26 +67,25 @@ class Problem:
         """`build()`, or its last value if it was made from these very objects."""
         memo, family = self._caches()
         for known in (memo.get(name), family.get(name)):
-            if known is not None and len(known[0]) == len(data):
-                if all(a is b for a, b in zip(known[0], data, strict=True)):
-                    memo[name] = known
-                    return known[1]
+            if known is not None and len(known[0]) == len(data) and all(map(is_, known[0], data)):
+                memo[name] = known
+                return known[1]
         value = build()
         memo[name] = family[name] = (data, value)
         return value
 
     def _caches(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        if "_memo" not in self.__dict__:
-            object.__setattr__(self, "_family", {})
-            object.__setattr__(self, "_memo", {})
-        return self._memo, self._family
+        own = self.__dict__
+        if "_memo" not in own:
+            own["_family"], own["_memo"] = {}, {}
+        return own["_memo"], own["_family"]
 
     def parts_of(self, result: Any) -> dict[str, Any]:
         """What `certificate` takes besides x, from a result."""
         return {name: result[name] for name in self.certificate_parts if name in result}
 
     def __getstate__(self) -> dict[str, Any]:
-        caches = ("_memo", "_family")
+        caches = ("_memo", "_family", "_fits")
         return {key: value for key, value in self.__dict__.items() if key not in caches}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -153,49 +154,72 @@ class Composite(Problem):
     @np.errstate(over="ignore", invalid="ignore")
     def certificate(self, x: Any, intercept: float = 0.0) -> Certificate:
         """Stationarity, and for convex problems the duality gap, at (x, b)."""
+        from numopt.core.generic import judge, loss_gradient
+
         x = require_length(as_vector(x, "x", np.float64), self.size, "x")
-        z, penalty = self.predict(x, intercept), self._judge()
+        data, penalty = self._judged(), self._judge()
         kind = "global" if self.convex else "stationary"
-        if not np.isfinite(z).all():
+        z = _times(self.A, x)
+        z += intercept
+        if not isfinite(z.sum()):
             return Certificate(kind, {"kkt": Entry(np.inf, "the prediction overflows")}, np.inf)
-        loss, r = self.loss.value_and_gradient(z)
+        z += data.offset
+        r = np.empty_like(z)
+        loss = float(loss_gradient(data.loss, data.scale, z, r))
         g = _times(self.A.T, r)
-        if not (np.isfinite(r).all() and np.isfinite(g).all()):
+        total = float(r.sum())
+        if not isfinite(total + g.sum()):
             return Certificate(kind, {"kkt": Entry(np.inf, "the gradient overflows")}, loss)
-        fun = loss + penalty.value(x)
         scale, fun_at_0 = self.scales()
-        free = abs(float(r.sum())) / scale if self.fit_intercept else 0.0
-        entries = {}
-        if penalty.offers("subdiff_distance_1d") or penalty.offers("subdiff_distance_of"):
-            kkt = max(penalty.subdiff_distance(x, g) / scale, free)
-            entries["kkt"] = Entry(kkt, "max_j dist(-g_j, d phi_j(x)) / alpha_max")
+        knows_distance = _knows_distance(penalty)
+        step = 1.0 if knows_distance else 1.0 / self.lipschitz()
+        dual_point = self._dual_point(r, g) if self.convex else None
+        value, residual, dual = judge(
+            data.loss, data.scale, data.offset, penalty.spec(), x, g, step, *(dual_point or (r, g))
+        )
+        free = abs(total) if self.fit_intercept else 0.0
+        if knows_distance:
+            formula = "max_j dist(-g_j, d phi_j(x)) / alpha_max"
+            entries = {"kkt": Entry(max(residual, free) / scale, formula)}
         else:
-            step = 1.0 / self.lipschitz()
-            moved = x - penalty.prox(x - step * g, step)
             # Steps below the rounding of x leave it in place, and prove nothing.
-            noise = np.finfo(np.float64).eps * float(np.linalg.norm(x))
-            residual = (float(np.linalg.norm(moved)) + noise) / (step * scale)
-            entries["fixed_point"] = Entry(max(residual, free), FIXED_POINT)
-        if self.convex:
-            gap = self.gap(fun, r, g)
-            if np.isfinite(gap):
-                entries["gap"] = Entry(gap / fun_at_0, "(primal - dual) / objective(0)", gate=False)
+            residual += np.finfo(np.float64).eps * float(np.linalg.norm(x)) / step
+            entries = {"fixed_point": Entry(max(residual, free) / scale, FIXED_POINT)}
+        fun = loss + value
+        if dual_point is not None:
+            if dual != dual:
+                dual = self._dual_terms(*dual_point)
+            if isfinite(gap := (fun + dual) / fun_at_0):
+                entries["gap"] = Entry(gap, "(primal - dual) / objective(0)", gate=False)
         return Certificate(kind, entries, fun)
 
-    def gap(self, fun: float, r: np.ndarray, g: np.ndarray) -> float:
-        """Primal minus dual at the dual point nearest to r; inf where no conjugate is known."""
+    def _dual_point(self, r: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """The dual point nearest to r, up to a factor, and A' of it; None if r is one-sided."""
+        if not self.fit_intercept:
+            return r, g
+        # It must sum to 0: shrink its heavier side, which keeps it feasible.
+        up, down = r[r > 0].sum(), -r[r < 0].sum()
+        if up <= 0 or down <= 0:
+            return None
+        r = np.where(r > 0, r * min(1.0, down / up), r * min(1.0, up / down))
+        return r, _times(self.A.T, r)
+
+    def _dual_terms(self, r: np.ndarray, g: np.ndarray) -> float:
+        """`dual_terms` for penalties that do not separate; inf where no conjugate is known."""
         penalty = self._judge()
         if not (self.loss.offers("conjugate_1d") and penalty.has_conjugate):
             return float(np.inf)
-        if self.fit_intercept:
-            # The dual point must sum to 0: shrink its heavier side, which keeps it feasible.
-            up, down = r[r > 0].sum(), -r[r < 0].sum()
-            if up <= 0 or down <= 0:
-                return float(np.inf)
-            r = np.where(r > 0, r * min(1.0, down / up), r * min(1.0, up / down))
-            g = _times(self.A.T, r)
         s = penalty.dual_scale(-g)
-        return float(fun + self.loss.conjugate(s * r) + penalty.conjugate(-s * g))
+        return float(self.loss.conjugate(s * r) + penalty.conjugate(-s * g))
+
+    def _judged(self) -> CompositeData:
+        """Loss and offsets in float64, as `lowered` holds them in the working precision."""
+        if self.dtype == np.float64:
+            return self.lowered()
+        loss, penalty = self.loss, self._judge().spec()
+        return CompositeData(
+            None, loss.spec(), loss.scale(), loss.shift(), penalty, bool(self.fit_intercept)
+        )
 
     def _judge(self) -> Any:
         """The penalty with its numbers as the working precision holds them, e.g. bounds."""
@@ -302,6 +326,10 @@ class Composite(Problem):
         else:
             X = np.require(self.A, dtype, ["F", "A", "W"])
         return X, self.loss.spec(dtype), self.loss.scale(dtype), self.loss.shift(dtype)
+
+
+def _knows_distance(penalty: Any) -> bool:
+    return penalty.offers("subdiff_distance_1d") or penalty.offers("subdiff_distance_of")
 
 
 def _times(A: Any, x: np.ndarray) -> np.ndarray:
