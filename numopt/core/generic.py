@@ -74,12 +74,18 @@ def allow_methods(methods: dict[str, Callable[..., Any]]) -> None:
         overload_method(types.BaseNamedTuple, name, strict=False, jit_options=OPTIONS)(resolve)
 
 
-def generic(stub: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Attach an overload to a stub, where the cache's digest can find it too."""
+def generic(
+    stub: Callable[..., Any], merged: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Attach an overload to a stub, where the cache's digest can find it too.
+
+    `merged` as in `inner`: for those called once per column.
+    """
+    options = {**OPTIONS, "forceinline": merged}
 
     def attach(implementation: Callable[..., Any]) -> Callable[..., Any]:
         stub.overload = implementation  # type: ignore[attr-defined]
-        overload(stub, strict=False, jit_options=OPTIONS)(implementation)
+        overload(stub, strict=False, jit_options=options)(implementation)
         return implementation
 
     return attach
@@ -250,7 +256,7 @@ def col_dot(X, j, r):
     return _dense_dot(X[:, j], r)
 
 
-@generic(col_dot)
+@generic(col_dot, merged=True)
 def _col_dot(X, j, r):
     if isinstance(X, types.Array):
         return lambda X, j, r: _dense_dot(X[:, j], r)
@@ -266,7 +272,7 @@ def col_axpy(X, j, a, r):
         r += a * X[:, j]
 
 
-@generic(col_axpy)
+@generic(col_axpy, merged=True)
 def _col_axpy(X, j, a, r):
     if isinstance(X, types.Array):
 
