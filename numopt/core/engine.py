@@ -25,9 +25,11 @@ from numopt.core.solver import (
     DONE,
     GROW,
     INDEFINITE,
+    INFEASIBLE,
     NEED_EVAL,
     RUNNING,
     SPENT,
+    UNBOUNDED,
     Code,
     Solver,
     State,
@@ -42,9 +44,11 @@ __all__ = [
     "DONE",
     "GROW",
     "INDEFINITE",
+    "INFEASIBLE",
     "NEED_EVAL",
     "RUNNING",
     "SPENT",
+    "UNBOUNDED",
     "ConvergenceWarning",
     "Solver",
     "check_pair",
@@ -61,6 +65,11 @@ _FAILURES = {
     DIVERGED: Status.DIVERGED,
     SPENT: Status.ITERATION_LIMIT,  # or a limit on evaluations that the solver keeps itself
 }
+
+_PROOFS = {INFEASIBLE: Status.INFEASIBLE, UNBOUNDED: Status.UNBOUNDED}
+
+# Ends that a met certificate does not turn into success, and of which nobody is warned.
+_KEPT = (Status.CALLBACK_STOP, Status.INTERRUPTED, *_PROOFS.values())
 
 # A chunk is sized to touch about this many matrix entries: some 20 ms.
 CHUNK_WORK = 2e7
@@ -247,6 +256,12 @@ class _Run:
             code = DONE  # the solver's measure was too kind: ask it for more
         if stop:
             return Status.CALLBACK_STOP
+        if code in _PROOFS:
+            point = _copied(self.solver.finish(self.problem, state))
+            if self.problem.confirms(_PROOFS[code], point):
+                self.best, self.reason = point, self.solver.explain(self.problem, state)
+                return _PROOFS[code]
+            code = DONE
         if code in _FAILURES:
             self.reason = self.solver.explain(self.problem, state)
             trouble = code == BREAKDOWN and not worst < np.inf  # NaN: not for want of precision
@@ -310,7 +325,7 @@ class _Run:
             certificate = problem.certificate(best["x"], **problem.parts_of(best))
         certificate = certificate.at(tol)
         success = certificate.met(tol)
-        if success and status not in (Status.CALLBACK_STOP, Status.INTERRUPTED):
+        if success and status not in _KEPT:
             status = Status.OPTIMAL
         elif status is Status.OPTIMAL:  # measured by the solver, not confirmed by the data
             status = Status.STALLED
@@ -331,17 +346,7 @@ class _Run:
             for field, now, then in zip(("nfev", "njev", "nhev"), counts, before, strict=True):
                 result[field] = now - then
         result.time = perf_counter() - self.start
-        if (
-            warn
-            and not success
-            and status
-            not in (
-                Status.CALLBACK_STOP,
-                Status.INTERRUPTED,
-                Status.INFEASIBLE,
-                Status.UNBOUNDED,
-            )
-        ):
+        if warn and not success and status not in _KEPT:
             warn_unmet(self.solver, self.nit, tol, status, certificate, self.reason)
         return result
 

@@ -14,6 +14,8 @@ from numopt.core.validate import require_choice, require_count, require_positive
 
 # What `advance` answers besides the number of iterations done.
 RUNNING, DONE, GROW, BREAKDOWN, NEED_EVAL, INDEFINITE, DIVERGED, SPENT = range(8)
+# No solution: the point that `finish` gives holds the proof, and the problem has to confirm it.
+INFEASIBLE, UNBOUNDED = 8, 9
 
 # Most iterations between checks.
 MAX_CHUNK = 256

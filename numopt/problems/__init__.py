@@ -9,10 +9,12 @@ _WHERE = {
     "Composite": "composite",
     "LinearSystem": "linear_system",
     "Problem": "_base",
+    "QuadraticProgram": "quadratic_program",
     "Smooth": "smooth",
+    "SmoothComposite": "smooth_composite",
 }
 
-__all__ = ["Composite", "LinearSystem", "Problem", "Smooth"]
+__all__ = ["Composite", "LinearSystem", "Problem", "QuadraticProgram", "Smooth", "SmoothComposite"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from numopt.core.result import Certificate
+from numopt.core.result import Certificate, Status
 
 T = TypeVar("T")
 
@@ -79,6 +79,10 @@ class Problem:
         if "_memo" not in own:
             own["_family"], own["_memo"] = {}, {}
         return own["_memo"], own["_family"]
+
+    def confirms(self, status: Status, point: Any) -> bool:
+        """Whether what a point holds proves that the problem is infeasible, or unbounded."""
+        return False
 
     def parts_of(self, result: Any) -> dict[str, Any]:
         """What `certificate` takes besides x, from a result."""

@@ -1,0 +1,442 @@
+"""Convex quadratic programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from numopt.core.result import Certificate, Entry, Status
+from numopt.core.validate import as_matrix, as_vector, require_length
+from numopt.linalg.sparse import CSR
+from numopt.problems import _qp_kernels as kernels
+from numopt.problems._base import Problem
+
+# A proof that there is no solution leaves a residual of at most this, relative to its value.
+PROOF_TOL = 1e-8
+# P counts as convex if adding this much of its diagonal makes it definite.
+ROUNDING = 1e-10
+
+FORMULAS = {
+    "primal": "distance of Ax to [l, u] / (1 + max |Ax|), of x to [lb, ub] / (1 + max |x|)",
+    "dual": "max |Px + q + A'y + z_ub - z_lb| / (1 + its largest term)",
+    "gap": "|x'Px + q'x + sup y'[l, u] + sup (z_ub - z_lb)'[lb, ub]| / (1 + its largest term)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class QuadraticProgram(Problem):
+    r"""Convex quadratic program.
+
+    .. math::
+        \min_x \; \tfrac12 x^T P x + q^T x \quad\text{subject to}\quad
+        l \le A x \le u, \;\; lb \le x \le ub
+
+    with multipliers y of the rows and :math:`z_{lb}, z_{ub} \ge 0` of the bounds,
+    :math:`P x + q + A^T y + z_{ub} - z_{lb} = 0`, y > 0 only at an upper side and y < 0 only at a
+    lower one. The certificate at (x, y, z_lb, z_ub), all of it from these data:
+
+    - ``primal``: largest distance of Ax to [l, u] over 1 + the largest magnitude in Ax and its
+      projection; the same for x and the bounds; the larger of the two.
+    - ``dual``: largest residual of the equation above over 1 + its largest term; multipliers of
+      the wrong sign or of infinite bounds are part of the residual.
+    - ``gap``: :math:`|x^T P x + q^T x + u^T y_+ - l^T y_- + ub^T z_{ub} - lb^T z_{lb}|` over 1 +
+      the largest of the three terms.
+
+    Parameters
+    ----------
+    P : array or scipy.sparse matrix of shape (n, n), or None
+        Symmetric, both triangles; None stands for 0 (a linear program).
+    q : array of shape (n,)
+    A : array or scipy.sparse matrix of shape (m, n), optional
+    l, u : float or array of shape (m,), optional
+        Sides of the rows, -inf or inf where there is none; equal for an equation.
+    lb, ub : float or array of shape (n,), optional
+        Bounds on x.
+
+    Attributes
+    ----------
+    P, A : scipy.sparse.csc_array
+        Stored by columns, in float64; those passed in, where they already are.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Wrong shapes, NaN, infinite entries of P, q or A, a lower bound of +inf, an asymmetric P.
+        Crossed bounds (l > u) are no error: the problem is infeasible.
+
+    Examples
+    --------
+    >>> from numopt.problems import QuadraticProgram
+    >>> problem = QuadraticProgram([[2.0, 0.0], [0.0, 2.0]], [-2.0, -6.0], lb=0, ub=[2.0, 2.0])
+    >>> problem.objective([1.0, 2.0])
+    -9.0
+    >>> certificate = problem.certificate([1.0, 2.0], z_ub=[0.0, 2.0])
+    >>> float(certificate.primal), float(certificate.dual), float(certificate.gap)
+    (0.0, 0.0, 0.0)
+    """
+
+    default_solver: ClassVar[str] = "ipm"
+    certificate_parts: ClassVar[tuple[str, ...]] = ("y", "z_lb", "z_ub")
+
+    P: Any
+    q: Any
+    A: Any = None
+    l: Any = None  # noqa: E741
+    u: Any = None
+    lb: Any = None
+    ub: Any = None
+
+    def __post_init__(self) -> None:
+        own = self.__dict__
+        n = as_vector(self.q, "q", np.float64).size
+        m = 0
+        if self.A is not None:
+            own["A"] = _by_columns(self.A, "A")
+            m = own["A"].shape[0]
+            if own["A"].shape[1] != n:
+                raise ValueError(
+                    f"A has shape {own['A'].shape} but q has {n} entries; A needs {n} columns"
+                )
+        else:
+            for name in ("l", "u"):
+                if getattr(self, name) is not None and np.size(getattr(self, name)):
+                    raise ValueError(f"{name} was given without A; bounds on x are lb and ub")
+            own["A"] = _empty(0, n)
+        own["P"] = _empty(n, n) if self.P is None else _by_columns(self.P, "P")
+        if own["P"].shape != (n, n):
+            raise ValueError(
+                f"P has shape {own['P'].shape} but q has {n} entries; P must be {(n, n)}"
+            )
+        own["P"] = _symmetric(own["P"])
+        self._set_vectors(n, m, ("q", "l", "u", "lb", "ub"))
+
+    def _set_vectors(self, n: int, m: int, names: Any) -> None:
+        own = self.__dict__
+        for name in names:
+            value = own[name]
+            if name == "q":
+                own[name] = require_length(as_vector(value, "q", np.float64), n, "q")
+            else:
+                own[name] = _bound(value, name, m if name in ("l", "u") else n)
+            own[name] = _writeable(own[name])
+        A, P = self.A, self.P
+        own["_arrays"] = kernels.Arrays(
+            CSR(P.data, P.indices, P.indptr), CSR(A.data, A.indices, A.indptr),
+            self.q, self.l, self.u, self.lb, self.ub,
+        )  # fmt: skip
+
+    @property
+    def arrays(self) -> kernels.Arrays:
+        """The data as compiled code takes them; P and A by columns."""
+        arrays: kernels.Arrays = self.__dict__["_arrays"]
+        return arrays
+
+    @property
+    def size(self) -> int:
+        """Number of variables n."""
+        return int(self.q.size)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows m."""
+        return int(self.l.size)
+
+    def replace(self, **changes: Any) -> Self:
+        """A related problem; what was computed from unchanged data is kept.
+
+        Examples
+        --------
+        >>> from numopt.problems import QuadraticProgram
+        >>> problem = QuadraticProgram([[2.0]], [-2.0], lb=0)
+        >>> problem.replace(q=[1.0]).q.tolist()
+        [1.0]
+        """
+        if not changes or not set(changes) <= {"q", "l", "u", "lb", "ub"}:
+            return super().replace(**changes)
+        # Checking P and A again would cost more than many a solve.
+        memo, family = self._caches()
+        related = object.__new__(type(self))
+        fields = ("P", "q", "A", "l", "u", "lb", "ub")
+        related.__dict__.update({name: self.__dict__[name] for name in fields})
+        related.__dict__.update(changes)
+        related._set_vectors(self.size, self.n_rows, changes)
+        related.__dict__.update(_memo=dict(memo), _family=family)
+        return related
+
+    # ---- certificates ----------------------------------------------------------------------------
+
+    def objective(self, x: Any, **_: Any) -> float:
+        """x'Px/2 + q'x."""
+        return float(kernels.objective(self.arrays, self._vector(x, "x", self.size)))
+
+    def certificate(self, x: Any, y: Any = None, z_lb: Any = None, z_ub: Any = None) -> Certificate:
+        """Primal, dual and gap residual; multipliers not given are 0."""
+        n, m = self.size, self.n_rows
+        *residuals, fun = kernels.kkt_residuals(
+            self.arrays, self._vector(x, "x", n), self._vector(y, "y", m),
+            self._vector(z_lb, "z_lb", n), self._vector(z_ub, "z_ub", n),
+        )  # fmt: skip
+        entries = {
+            name: Entry(value, FORMULAS[name])
+            for name, value in zip(FORMULAS, residuals, strict=True)
+        }
+        return Certificate("global" if self.convex else "stationary", entries, fun)
+
+    def check_infeasible(self, y: Any, z_lb: Any = None, z_ub: Any = None) -> Certificate:
+        r"""Judge a Farkas vector: multipliers that no feasible point allows.
+
+        With :math:`A^T y + z_{ub} - z_{lb} = 0`, every feasible x gives
+        :math:`0 \le u^T y_+ - l^T y_- + ub^T z_{ub} - lb^T z_{lb}`; the proof's value is by how
+        much the right-hand side is below 0, for multipliers of largest magnitude 1. With a
+        residual r in the equation there still is no feasible point with
+        :math:`|x|_1 < value / |r|_\infty`.
+
+        Returns
+        -------
+        Certificate
+            ``value`` and the gate ``residual``: :math:`|r|_\infty` times 1 + the largest distance
+            of a bounding hyperplane from 0, over the value.
+        """
+        _, certificate = self.repaired_farkas(y, z_lb, z_ub)
+        return certificate
+
+    def repaired_farkas(
+        self, y: Any, z_lb: Any = None, z_ub: Any = None
+    ) -> tuple[tuple[np.ndarray, ...], Certificate]:
+        """Multipliers scaled to 1, with residuals moved to finite bounds, and their certificate."""
+        n = self.size
+        parts = tuple(
+            self._vector(value, name, size).copy()
+            for value, name, size in ((y, "y", self.n_rows), (z_lb, "z_lb", n), (z_ub, "z_ub", n))
+        )
+        crossed = self.crossed()
+        if crossed is not None:
+            value, residual = crossed[1], 0.0
+        else:
+            value, r, rounding = kernels.farkas_residual(self.arrays, *parts)
+            residual = _ratio(r * (1 + self._reaches[0]), value, rounding)
+        entries = {
+            "residual": Entry(
+                residual,
+                "max |A'y + z_ub - z_lb| (1 + reach of the bounds) / value",
+                tol=PROOF_TOL,
+            ),
+            "value": Entry(
+                value, "-(u'y+ - l'y- + ub'z_ub - lb'z_lb) for multipliers up to 1", gate=False
+            ),
+        }
+        return parts, Certificate("global", entries, np.inf, PROOF_TOL)
+
+    def check_unbounded(self, ray: Any) -> Certificate:
+        r"""Judge a ray: a direction in which the objective falls for ever.
+
+        Asks for :math:`q^T d < 0, P d = 0` and that A d and d stay within every finite side, for
+        d of largest magnitude 1. The problem is unbounded if it has a feasible point at all.
+
+        Returns
+        -------
+        Certificate
+            ``value`` is :math:`-q^T d`, the gate ``residual`` what fails of the rest, in the units
+            of the value.
+        """
+        _, certificate = self.repaired_ray(ray)
+        return certificate
+
+    def repaired_ray(self, ray: Any) -> tuple[np.ndarray, Certificate]:
+        """A ray scaled to 1 and clipped to the bounds' cone, and its certificate."""
+        d = self._vector(ray, "ray", self.size).copy()
+        reach, rows = self._reaches
+        value, curved, violation, rounding = kernels.ray_residual(self.arrays, rows, d)
+        cost = float(np.abs(self.q).max(initial=0.0))
+        residual = max(curved * (1 + reach), violation * cost)
+        entries = {
+            "residual": Entry(
+                _ratio(residual, value, rounding),
+                "max(|Pd| (1 + reach of the bounds), |q| violation of Ad per row) / value",
+                tol=PROOF_TOL,
+            ),
+            "value": Entry(value, "-q'd for |d| = 1", gate=False),
+        }
+        return d, Certificate("global", entries, -np.inf, PROOF_TOL)
+
+    def confirms(self, status: Status, point: Any) -> bool:
+        """Whether `farkas` or `ray` of a point prove the status."""
+        if status is Status.INFEASIBLE:
+            return self.check_infeasible(*point["farkas"]).met(PROOF_TOL)
+        certificate = self.certificate(point["x"], **self.parts_of(point))
+        feasible = certificate["primal"] <= 1e-6
+        return bool(feasible) and self.check_unbounded(point["ray"]).met(PROOF_TOL)
+
+    def crossed(self) -> tuple[str, float, tuple[np.ndarray, ...]] | None:
+        """The first crossed pair of sides (l > u or lb > ub): in words, by how much, and where.
+
+        The last is a Farkas vector with ones at that row or variable.
+        """
+        if not ((self.l > self.u).any() or (self.lb > self.ub).any()):
+            return None
+        y, z_lb, z_ub = np.zeros(self.n_rows), np.zeros(self.size), np.zeros(self.size)
+        bad = self.l > self.u
+        if bad.any():
+            i = int(np.argmax(bad))
+            low, high = self.l[i], self.u[i]
+            y[i] = 1.0
+            text = f"Row {i} has l = {low:.10g} > u = {high:.10g}."
+        else:
+            i = int(np.argmax(self.lb > self.ub))
+            low, high = self.lb[i], self.ub[i]
+            z_lb[i] = z_ub[i] = 1.0
+            text = f"Variable {i} has lb = {low:.10g} > ub = {high:.10g}."
+        return text, float(low - high), (y, z_lb, z_ub)
+
+    # ---- convexity -------------------------------------------------------------------------------
+
+    @property
+    def convex(self) -> bool:
+        """Whether P is positive semidefinite, up to 1e-10 of its diagonal."""
+        return self.negative_curvature() is None
+
+    def negative_curvature(self) -> tuple[int, np.ndarray | None] | None:
+        """None if P is positive semidefinite; else a row where that fails and d with d'Pd < 0."""
+        return self.cached("curvature", (self.P,), lambda: _curvature(self.P))
+
+    @property
+    def _reaches(self) -> tuple[float, np.ndarray]:
+        data = (self.A, self.l, self.u, self.lb, self.ub)
+        return self.cached("reaches", data, lambda: kernels.reaches(self.arrays))
+
+    def _vector(self, value: Any, name: str, size: int) -> np.ndarray:
+        if type(value) is np.ndarray and value.dtype == np.float64 and value.shape == (size,):
+            return value if value.flags.carray else value.copy()
+        if value is None:
+            return np.zeros(size)
+        value = np.array(value, np.float64)
+        if value.shape != (size,):
+            raise ValueError(f"{name} has shape {value.shape}, expected ({size},)")
+        return value
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in super().__getstate__().items() if key != "_arrays"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._set_vectors(self.q.size, self.A.shape[0], ())
+
+
+# ---- reading the data ----------------------------------------------------------------------------
+
+
+def _by_columns(value: Any, name: str) -> Any:
+    """Canonical csc_array in float64 with int32 indices and writeable parts: itself if it is."""
+    M = as_matrix(value, name)
+    if not sp.issparse(M):
+        M = sp.csc_array(np.asarray(M, np.float64))
+    index = np.int32 if max(M.nnz, *M.shape) < 2**31 else np.int64
+    parts = (
+        np.require(M.data, np.float64, ["C", "A", "W"]),
+        np.require(M.indices, index, ["C", "A", "W"]),
+        np.require(M.indptr, index, ["C", "A", "W"]),
+    )
+    if parts[0] is M.data and parts[1] is M.indices and parts[2] is M.indptr:
+        return M
+    return sp.csc_array(parts, shape=M.shape)
+
+
+def _empty(m: int, n: int) -> Any:
+    parts = np.zeros(0), np.zeros(0, np.int32), np.zeros(n + 1, np.int32)
+    return sp.csc_array(parts, shape=(m, n))
+
+
+def _symmetric(P: Any) -> Any:
+    """P itself if symmetric, its symmetric part if that is so up to rounding; else an error."""
+    worst, i, j, a, b, scale = kernels.asymmetry(P.data, P.indices, P.indptr)
+    if i < 0:
+        return P
+    if worst > 1e-10 * scale:
+        raise ValueError(
+            f"P is not symmetric: P[{i}, {j}] is {a:.10g} but P[{j}, {i}] is {b:.10g}; pass "
+            "(P + P.T) / 2, or P + np.triu(P, 1).T if P holds its upper triangle only"
+        )
+    return _by_columns((P + P.T) / 2, "P")
+
+
+def _bound(value: Any, name: str, size: int) -> np.ndarray:
+    """A bound as a vector; infinite on its own side only."""
+    free = -np.inf if name in ("l", "lb") else np.inf
+    if value is None:
+        return np.full(size, free)
+    if type(value) is not np.ndarray or value.dtype != np.float64 or value.ndim != 1:
+        value = np.asarray(value)
+        if value.dtype == object:  # None among the entries, as in SciPy's bounds
+            value = np.array([free if v is None else v for v in value.ravel()])
+        if value.dtype.kind not in "biuf":
+            raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
+        value = value.astype(np.float64)
+        if value.ndim == 0:
+            value = np.full(size, value)
+    if value.shape != (size,):
+        raise ValueError(f"{name} has shape {value.shape}, expected ({size},)")
+    bad = np.isnan(value) | (value == -free)
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise ValueError(
+            f"{name} has {value[i]} at index {i} ({int(bad.sum())} such entries); "
+            f"{free} stands for no bound"
+        )
+    return value
+
+
+def _writeable(value: np.ndarray) -> np.ndarray:
+    """The layout that kernels are compiled for."""
+    return value if value.flags.carray else np.array(value)
+
+
+def _ratio(residual: float, value: float, rounding: float) -> float:
+    """Residual in units of the value; inf where the value is not surely positive."""
+    return residual / value if value > 100 * rounding and value > 0 else np.inf
+
+
+def _curvature(P: Any) -> tuple[int, np.ndarray | None] | None:
+    """See `QuadraticProgram.negative_curvature`."""
+    row, dominant = kernels.gershgorin(P.data, P.indices, P.indptr)
+    if row >= 0:
+        # A diagonal entry below 0, or 0 with others beside it.
+        d = np.zeros(P.shape[0])
+        d[row] = 1.0
+        Pd = P @ d
+        if not Pd[row] < 0:
+            k = int(np.argmax(np.abs(Pd)))
+            d[k] = -np.sign(Pd[k]) * min(1.0, abs(Pd[k]) / max(P[k, k], 1e-300))
+        return row, d
+    if dominant:
+        return None
+    from numopt.linalg.ldl import LDL
+
+    upper = sp.triu(P, format="csc")
+    diagonal = P.diagonal()
+    shift = np.where(diagonal > 0, ROUNDING * diagonal, 1.0)
+    factor = LDL(upper, signs=1, triangle="upper", shift=shift)
+    if factor.ok:
+        return None
+    return int(factor.bad_row or 0), _descent(P, factor)
+
+
+def _descent(P: Any, factor: Any) -> np.ndarray | None:
+    """The direction d with d'Pd < 0 at which a factorisation of P failed."""
+    from numopt.linalg.ldl import LDL
+
+    order = factor.analysis.order.astype(np.int64)
+    k = int(np.flatnonzero(order == factor.bad_row)[0])
+    before, row = order[:k], order[k]
+    d = np.zeros(P.shape[0])
+    d[row] = 1.0
+    leading = P[before][:, before]
+    diagonal = leading.diagonal()
+    shift = np.where(diagonal > 0, ROUNDING * diagonal, 1.0)
+    lead = LDL(sp.triu(leading, format="csc"), signs=1, triangle="upper", shift=shift)
+    if lead.ok and k:
+        d[before] = -lead.solve(P[before][:, [row]].toarray().ravel(), refine=0)
+    d /= np.abs(d).max()
+    return d if d @ (P @ d) < 0 else None
