@@ -7,6 +7,7 @@ from typing import Any
 
 _WHERE = {
     "Composite": "composite",
+    "DagScore": "dag_score",
     "LinearSystem": "linear_system",
     "Problem": "_base",
     "QuadraticProgram": "quadratic_program",
@@ -14,7 +15,15 @@ _WHERE = {
     "SmoothComposite": "smooth_composite",
 }
 
-__all__ = ["Composite", "LinearSystem", "Problem", "QuadraticProgram", "Smooth", "SmoothComposite"]
+__all__ = [
+    "Composite",
+    "DagScore",
+    "LinearSystem",
+    "Problem",
+    "QuadraticProgram",
+    "Smooth",
+    "SmoothComposite",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,211 @@
+"""Numbers of a graph's certificate, straight from the formulas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from scipy.special import expit
+
+from numopt.problems._dag_graph import closure
+
+KKT = "max |dQ/dW_ij| less the penalty's, over pairs without a walk j ~> i, / (|x_i| |x_j| / n)"
+
+
+def objective(problem: Any, W: np.ndarray) -> float:
+    """Q(W) and the L1 penalty."""
+    if problem.score == "bic":
+        m = problem.moments
+        v = residual_variances(problem, W)
+        G = np.array([m.grams[m.gram_of[j], j, j] for j in range(problem.size)])
+        n = m.counts[m.gram_of]
+        fit = float((n / 2 * np.log(np.maximum(v / G, 1e-300))).sum())
+        return fit + problem.edge_cost * float(np.count_nonzero(W))
+    penalty = float((problem.penalties * np.abs(W)).sum()) if problem.alpha else 0.0
+    if problem.score == "ls":
+        return float(residual_variances(problem, W).sum()) / 2 + penalty
+    X, M = problem.X, linear_predictor(problem, W)
+    family = np.logaddexp(0.0, M) if problem.score == "logistic" else np.exp(M)
+    return float((family - X * M).mean(0).sum()) + penalty
+
+
+def residual_variances(problem: Any, W: np.ndarray) -> np.ndarray:
+    """v_j = (e_j - w_j)' G_j (e_j - w_j), each node with the Gram matrix of its own rows."""
+    v = np.zeros(problem.size)
+    E = np.eye(problem.size) - W
+    for k, G in enumerate(problem.moments.grams):
+        mine = problem.moments.gram_of == k
+        v[mine] = np.einsum("ij,ij->j", E[:, mine], G @ E[:, mine])
+    return v
+
+
+def gradient(problem: Any, W: np.ndarray) -> np.ndarray:
+    """DQ/dW without the penalty; that of "bic" is taken of sum_j v_j / 2."""
+    if problem.score in ("ls", "bic"):
+        g = np.zeros_like(W)
+        E = np.eye(problem.size) - W
+        for k, G in enumerate(problem.moments.grams):
+            mine = problem.moments.gram_of == k
+            g[:, mine] = -G @ E[:, mine]
+        return g
+    X, M = problem.X, linear_predictor(problem, W)
+    mean = expit(M) if problem.score == "logistic" else np.exp(M)
+    return X.T @ (mean - X) / len(X)
+
+
+def linear_predictor(problem: Any, W: np.ndarray) -> np.ndarray:
+    """M = X W + b with the intercepts b that fit best, by Newton's method."""
+    M = problem.X @ W
+    return M + intercepts(problem, M) if problem.fit_intercept else M
+
+
+def intercepts(problem: Any, M: np.ndarray) -> np.ndarray:
+    """Best constant of each column of M; at most 30 where a column is all 0 or all 1."""
+    mean = problem.X.mean(0)
+    if problem.score == "poisson":
+        top = M.max(0)
+        scale = np.log(np.exp(M - top).mean(0)) + top
+        return np.log(np.maximum(mean, 1e-13)) - scale
+    b = np.zeros(M.shape[1])
+    low, high = -30.0 - M.max(0), 30.0 - M.min(0)
+    for _ in range(200):
+        p = expit(M + b)
+        slope = p.mean(0) - mean
+        low, high = np.where(slope < 0, b, low), np.where(slope > 0, b, high)
+        step = b - slope / np.maximum((p * (1 - p)).mean(0), 1e-300)
+        new = np.where((step > low) & (step < high), step, (low + high) / 2)
+        if np.abs(new - b).max(initial=0.0) <= 1e-15 * (1 + np.abs(b).max(initial=0.0)):
+            break
+        b = new
+    return b
+
+
+def norms(problem: Any) -> np.ndarray:
+    """|x_i| |x_j| / n for all pairs."""
+    if problem.score in ("ls", "bic"):
+        m = problem.moments
+        s = np.sqrt(np.array([m.grams[m.gram_of[j], j, j] for j in range(problem.size)]))
+    else:
+        s = np.sqrt((problem.X**2).mean(0))
+    return np.maximum(np.outer(s, s), 1e-300)
+
+
+def kkt(problem: Any, W: np.ndarray, order: np.ndarray) -> float:
+    """Residual of K1 and K2: see `DagScore`."""
+    A, know = W != 0, problem.knowledge
+    blocked = problem.score == "bic" or know.max_parents < problem.size - 1
+    if blocked:
+        free = A  # which edges there are is not a question of derivatives
+    else:
+        reach = closure(A | know.before, order)
+        free = know.allowed & ~reach.T
+    g, alpha = gradient(problem, W), problem.penalties
+    inside = np.abs(g + alpha * np.sign(W))
+    outside = np.maximum(np.abs(g) - alpha, 0.0)
+    residual = np.where(A, inside, outside) / norms(problem)
+    return float(residual[free].max(initial=0.0))
+
+
+def nodes_on_cycles(A: np.ndarray) -> int:
+    """Nodes that reach themselves."""
+    count, labels = connected(A)
+    return int(sum(size for size in np.bincount(labels, minlength=count) if size > 1))
+
+
+def connected(A: np.ndarray) -> tuple[int, np.ndarray]:
+    """Strongly connected components."""
+    import scipy.sparse as sp
+    from scipy.sparse.csgraph import connected_components
+
+    return connected_components(sp.csr_array(A), directed=True, connection="strong")
+
+
+def violations(problem: Any, A: np.ndarray) -> int:
+    """Edges that are not allowed or missing, parents in excess, nodes that cannot be ordered."""
+    know = problem.knowledge
+    missing = know.required & ~A
+    missing[:, problem.moments.constant] = missing[problem.moments.constant] = False
+    count = int((A & ~know.allowed).sum() + missing.sum())
+    count += int(np.maximum(A.sum(0) - know.max_parents, 0).sum())
+    return count + nodes_on_cycles(A | know.before)
+
+
+def has_moves(problem: Any) -> bool:
+    """Whether the best move is computed: least squares over orders, and edges for "bic"."""
+    return bool(problem.orders_alone or problem.score == "bic")
+
+
+def best_move(problem: Any, W: np.ndarray, order: np.ndarray) -> float:
+    """Largest decrease of Q by one move."""
+    if problem.score == "bic":
+        return best_edge(problem, W, order)[0]
+    from numopt.linalg.order_moves import all_gains, factor
+
+    d = problem.size
+    place = np.argsort(order)
+    consistent = not (problem.knowledge.before & (place[:, None] > place)).any()
+    if not consistent:
+        return np.inf
+    U, M = np.zeros((2, d, d))
+    factor(problem.covariance, order, U, M)
+    gains, targets = np.zeros((3, d)), np.zeros((3, d), np.int64)
+    all_gains(U, M, order, problem.knowledge.before, gains, targets)
+    # W itself may be worse than the order's own optimum.
+    own = objective(problem, W) - float((np.diag(U) ** 2).sum()) / 2
+    return float(own - gains.min() / 2)
+
+
+def best_edge(problem: Any, W: np.ndarray, order: np.ndarray) -> tuple[float, str, int, int]:
+    """Best edge to add, delete or turn in a graph for "bic": (gain, kind, i, j)."""
+    know, cost = problem.knowledge, problem.edge_cost
+    A = W != 0
+    add, drop = edge_gains(problem, A)
+    add -= cost
+    drop = np.where(A, drop + cost, -np.inf)
+    walks = A | know.before
+    reach = closure(walks, order)
+    # i -> j may come if no walk leads back, also through known precedence.
+    full = A.sum(0) >= know.max_parents
+    can_add = know.allowed & ~A & ~reach.T & ~full
+    np.fill_diagonal(can_add, False)
+    can_drop = A & ~know.required
+    # i -> j turns if no other walk leads from i to j.
+    detour = np.zeros_like(A)
+    for i in range(len(A)):
+        children = np.flatnonzero(walks[i])
+        detour[i] = reach[children].any(0) if children.size else False
+    can_turn = can_drop & ~detour & know.allowed.T & ~full[:, None]
+    best = [
+        (np.where(can_add, add, -np.inf), "add"),
+        (np.where(can_drop, drop, -np.inf), "drop"),
+        (np.where(can_turn, drop + add.T, -np.inf), "turn"),
+    ]
+    gain, kind, where = max((float(m.max(initial=-np.inf)), k, int(m.argmax())) for m, k in best)
+    i, j = divmod(where, len(A))
+    return max(gain, 0.0), kind, i, j
+
+
+def edge_gains(problem: Any, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the likelihood gains by each edge i -> j not in A, and loses without each one in A."""
+    d, m = problem.size, problem.moments
+    add, drop = np.zeros((d, d)), np.zeros((d, d))
+    for j in range(d):
+        G, n = m.grams[m.gram_of[j]], m.counts[m.gram_of[j]]
+        parents = np.flatnonzero(A[:, j])
+        others = np.setdiff1d(np.flatnonzero(~A[:, j]), [j])
+        if parents.size:
+            factor = scipy.linalg.cholesky(G[np.ix_(parents, parents)], lower=True)
+            half = scipy.linalg.solve_triangular(factor, G[parents], lower=True)
+            inverse = scipy.linalg.solve_triangular(factor, np.eye(parents.size), lower=True)
+            w = inverse.T @ half[:, j]
+            v = G[j, j] - half[:, j] @ half[:, j]
+            rest = np.diag(G)[others] - (half[:, others] ** 2).sum(0)
+            with_j = G[others, j] - half[:, others].T @ half[:, j]
+            more = w**2 / (inverse**2).sum(0)
+            drop[parents, j] = -n / 2 * np.log1p(more / max(v, 1e-300))
+        else:
+            v, rest, with_j = G[j, j], np.diag(G)[others], G[others, j]
+        share = with_j**2 / np.maximum(rest, 1e-12 * np.diag(G)[others]) / max(v, 1e-300)
+        add[others, j] = -n / 2 * np.log(np.maximum(1 - share, 1e-12))
+    return add, drop

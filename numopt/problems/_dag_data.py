@@ -1,0 +1,192 @@
+"""Second moments of the columns: from an array, a DataFrame, chunks of rows, or given."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from numopt.core.validate import as_array, require_count
+
+# Rows multiplied at a time.
+CHUNK = 65_536
+# Variance, relative to the mean square, that is rounding of a constant.
+CONSTANT = 1e-14
+
+
+class Moments(NamedTuple):
+    """What least-squares and BIC scores know of the data."""
+
+    grams: np.ndarray  # (classes, d, d): second moments, about the mean if centred
+    counts: np.ndarray  # rows behind each of them; 0 if not known
+    gram_of: np.ndarray  # class of each node
+    constant: tuple[int, ...]  # columns without variance, given variance 1 and no correlation
+
+
+def column_names(X: Any, gram: Any) -> list[Any] | None:
+    """Names of a DataFrame's columns."""
+    table = X if X is not None else gram
+    columns = getattr(table, "columns", None)
+    return None if columns is None else list(columns)
+
+
+def as_rows(X: Any) -> np.ndarray:
+    """The data as a finite 2-D float64 array; what is not numbers is refused by column."""
+    if sp.issparse(X):
+        raise TypeError(f"X must be a dense array, got a sparse {X.shape} matrix; use X.toarray()")
+    columns = getattr(X, "dtypes", None)
+    if columns is not None and hasattr(X, "columns"):
+        for name, dtype in zip(X.columns, columns, strict=True):
+            if getattr(dtype, "kind", "O") not in "biuf":
+                raise TypeError(
+                    f"X has column {name!r} of dtype {dtype}; encode categories as numbers or "
+                    "leave the column out"
+                )
+    X = as_array(X, "X", 2, np.float64)
+    if X.shape[0] < 1 or X.shape[1] < 1:
+        raise ValueError(f"X must have rows and columns, got shape {X.shape}")
+    return X
+
+
+def moments_of_rows(X: np.ndarray, centred: bool) -> np.ndarray:
+    """X'X / n, about the column means if `centred`; a slice of rows at a time."""
+    n, d = X.shape
+    mean = X.mean(0) if centred else np.zeros(d)
+    G = np.zeros((d, d))
+    for start in range(0, n, CHUNK):
+        rows = X[start : start + CHUNK] - mean
+        G += rows.T @ rows
+    return G / n
+
+
+def moments_of_chunks(chunks: Iterable[Any], centred: bool) -> tuple[np.ndarray, int]:
+    """The same in one pass over chunks of rows, and the number of rows."""
+    n, mean, S = 0, np.zeros(0), np.zeros((0, 0))
+    for number, chunk in enumerate(chunks):
+        rows = as_rows(chunk.compute() if hasattr(chunk, "compute") else chunk)
+        m, d = rows.shape
+        if n == 0:
+            mean, S = np.zeros(d), np.zeros((d, d))
+        elif d != mean.size:
+            raise ValueError(f"chunk {number} has {d} columns, those before it {mean.size}")
+        centre = rows.mean(0) if centred else np.zeros(d)
+        rows = rows - centre
+        shift = centre - mean
+        # Sums about the common mean: no cancellation however far the data are from 0.
+        S += rows.T @ rows + np.outer(shift, shift) * (n * m / (n + m))
+        mean += shift * (m / (n + m))
+        n += m
+    if n == 0:
+        raise ValueError("chunks holds no rows")
+    return S / n, n
+
+
+def as_gram(gram: Any) -> np.ndarray:
+    """Given second moments: finite, symmetric, no negative variance."""
+    G = as_array(gram, "gram", 2, np.float64)
+    d = G.shape[0]
+    if d < 1 or G.shape[1] != d:
+        raise ValueError(f"gram must be a square matrix, got shape {G.shape}")
+    scale = np.sqrt(np.outer(np.abs(np.diag(G)), np.abs(np.diag(G)))) + 1e-300
+    uneven = np.abs(G - G.T) > 1e-8 * scale
+    if uneven.any():
+        i, j = map(int, np.argwhere(uneven)[0])
+        raise ValueError(
+            f"gram must be symmetric, got {G[i, j]:g} at ({i}, {j}) and {G[j, i]:g} at ({j}, {i})"
+        )
+    G = (G + G.T) / 2
+    if np.diag(G).min() < 0:
+        j = int(np.diag(G).argmin())
+        raise ValueError(f"gram has the negative variance {G[j, j]:g} at ({j}, {j})")
+    scaled = G / (scale + (scale <= 1e-300))
+    least = float(np.linalg.eigvalsh(scaled)[0])
+    if least < -1e-8:
+        raise ValueError(
+            f"gram must be positive semidefinite, but has the eigenvalue {least:.1e} when scaled "
+            "to unit variances; use a matrix X'X / n of complete rows"
+        )
+    return G
+
+
+def by_regime(X: np.ndarray, targets: Any, centred: bool) -> Moments:
+    """One Gram matrix for each set of rows in which some nodes were not intervened on."""
+    d = X.shape[1]
+    mask = np.asarray(targets)
+    if mask.dtype != bool or mask.shape != X.shape:
+        raise ValueError(
+            f"targets must be a boolean array of shape {X.shape} that marks intervened entries, "
+            f"got dtype {mask.dtype} and shape {mask.shape}"
+        )
+    grams: list[np.ndarray] = []
+    counts: list[int] = []
+    known: dict[bytes, int] = {}
+    gram_of = np.zeros(d, np.int64)
+    for j in range(d):
+        key = mask[:, j].tobytes()
+        if key not in known:
+            rows = X[~mask[:, j]]
+            if len(rows) < 2:
+                raise ValueError(f"targets marks all rows but {len(rows)} of column {j}")
+            known[key] = len(grams)
+            grams.append(moments_of_rows(rows, centred))
+            counts.append(len(rows))
+        gram_of[j] = known[key]
+    return Moments(np.stack(grams), np.array(counts), gram_of, ())
+
+
+def repaired(moments: Moments, mean_square: np.ndarray, names: list[Any], ridge: float) -> Moments:
+    """Constant columns set apart and collinear ones kept apart by a tiny ridge, with a warning."""
+    grams = moments.grams.copy()
+    least = np.min([np.diag(G) for G in grams], axis=0)
+    constant = np.flatnonzero(least <= CONSTANT * np.maximum(mean_square, 1e-300))
+    if constant.size:
+        shown = ", ".join(str(names[j]) for j in constant[:5])
+        warnings.warn(
+            f"columns {shown} are constant: they become isolated nodes", stacklevel=_depth()
+        )
+    for G in grams:
+        G[constant, :] = 0.0
+        G[:, constant] = 0.0
+        G[constant, constant] = 1.0
+        G[np.diag_indices_from(G)] *= 1.0 + ridge
+    if ridge == 0:
+        dependent = sorted({j for G in grams for j in _dependent(G)})
+        if dependent:
+            for G in grams:
+                G[np.diag_indices_from(G)] *= 1.0 + 1e-9
+            shown = ", ".join(str(names[j]) for j in dependent[:5])
+            warnings.warn(
+                f"columns {shown} are linear combinations of others to 10 digits: their edges are "
+                "not determined; a ridge of 1e-9 is used",
+                stacklevel=_depth(),
+            )
+    return moments._replace(grams=grams, constant=tuple(map(int, constant)))
+
+
+def _dependent(G: np.ndarray) -> list[int]:
+    """Columns whose pivot vanishes in a Cholesky factorisation with pivoting."""
+    import scipy.linalg
+
+    scale = np.sqrt(np.diag(G))
+    (pstrf,) = scipy.linalg.get_lapack_funcs(("pstrf",), (G,))
+    _, pivots, rank, _ = pstrf(G / np.outer(scale, scale), tol=1e-10)
+    return sorted(int(j) - 1 for j in pivots[rank:])
+
+
+def _depth() -> int:
+    from numopt.core.report import _user_frame
+
+    return _user_frame() - 1
+
+
+def check_rows(n: int | None, known: int | None) -> int:
+    """Number of rows behind the moments, 0 if nobody said."""
+    if n is None:
+        return known or 0
+    require_count(n, "n_samples", 1)
+    if known is not None and n != known:
+        raise ValueError(f"n_samples is {n}, but X has {known} rows; leave it out with X")
+    return int(n)

@@ -1,0 +1,321 @@
+"""Scores of directed acyclic graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from numopt.core.result import Certificate, Entry
+from numopt.core.validate import as_array, require_choice, require_nonnegative
+from numopt.problems import _dag_certificate as proofs
+from numopt.problems import _dag_data as data
+from numopt.problems import _dag_knowledge as constraints
+from numopt.problems._base import Problem
+from numopt.problems._dag_graph import topological_order
+
+SCORES = ("ls", "bic", "logistic", "poisson")
+
+
+@dataclass(frozen=True, eq=False)
+class DagScore(Problem):
+    r"""Weights of a directed acyclic graph that explain each column by its parents.
+
+    .. math::
+       \min_W Q(W) + \alpha \sum_{ij} |W_{ij}| \quad \text{subject to W being acyclic}
+
+    where :math:`W_{ij} \ne 0` is the edge i -> j, and with centred columns, :math:`G = X^T X / n`
+    and :math:`v_j = ((I - W)^T G (I - W))_{jj}`:
+
+    - "ls": :math:`Q = \tfrac12 \sum_j v_j`, for noise of equal variances; it depends on units;
+    - "bic": :math:`Q = \sum_j \tfrac{n_j}{2} \log (v_j / G_{jj}) + \lambda k`, with k edges and
+      :math:`\lambda = \tfrac{c}{2} \log n + \gamma \log d`; free of units, the same for all
+      graphs of a Markov equivalence class; 0 without edges;
+    - "logistic": :math:`Q = \sum_j \mathrm{mean}_i (\log(1 + e^{m_{ij}}) - x_{ij} m_{ij})` for
+      columns of 0 and 1, and "poisson": :math:`e^{m_{ij}}` in place of the logarithm, for counts;
+      :math:`m = X W + b` with the best b.
+
+    The certificate holds
+
+    - ``acyclic`` (gate): nodes on cycles;
+    - ``knowledge`` (gate): edges that violate the constraints, or required ones without a path;
+    - ``kkt`` (gate): largest :math:`|\partial Q / \partial W_{ij}|`, less the penalty's
+      subgradient, over the pairs i, j without a walk from j to i, relative to the columns' norms:
+      conditions K1 and K2 of the reference. With "bic", or a limit on parents, over the edges of W;
+    - ``moves`` (a gate if the result claims it): what the best other insertion or swap in the
+      order, with "bic" the best edge added, deleted or turned, would gain, relative to Q;
+    - ``gap`` (a gate of exact methods): difference to the bound of the exhaustive search.
+
+    Parameters
+    ----------
+    X : array or DataFrame of shape (n, d), optional
+        Data, a column for each node.
+    gram : array of shape (d, d), optional
+        Covariance matrix in place of X, for "ls" and "bic"; X is never needed then.
+    n_samples : int, optional
+        Rows behind `gram`; "bic" needs it.
+    score : {"ls", "bic", "logistic", "poisson"}
+        Q, see above.
+    alpha : float, default 0
+        Strength of the L1 penalty; required edges go free, and "bic" has none.
+    bic_weight, ebic_gamma : float, default 1 and 0
+        c and gamma above.
+    required, forbidden : list of pairs (i, j)
+        Edges that are there or are not, by number or column name.
+    tiers : list of lists of nodes
+        Nodes of a tier precede those of all later tiers.
+    roots, leaves : list of nodes
+        Nodes without parents, without children.
+    max_parents : int, optional
+        Parents of one node at most.
+    ridge : float, default 0
+        Relative increase of the diagonal of G.
+    targets : boolean array of shape (n, d), optional
+        Marks the entries of X set by interventions: node j is explained by rows without mark at j.
+    fit_intercept : bool, default True
+        Whether columns have a constant: G is about the means.
+    names : list of length d, optional
+        Names of the nodes; those of the DataFrame's columns, or 0 to d - 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If data are not finite or not numbers, or constraints contradict each other.
+
+    Notes
+    -----
+    Constant columns are isolated nodes, counted with variance 1; columns that depend on others
+    linearly get a ridge of 1e-9. Both are warned of. Everything but "logistic" and "poisson" works
+    on G alone, which `from_chunks` sums up in one pass over data of any length.
+
+    References
+    ----------
+    X. Zheng, B. Aragam, P. Ravikumar, E. Xing, "DAGs with NO TEARS", NeurIPS 2018,
+    arXiv 1803.01422.
+    D. Wei, T. Gao, Y. Yu, "DAGs with No Fears", NeurIPS 2020, arXiv 2010.09133.
+    C. Deng, K. Bello, B. Aragam, P. Ravikumar, "Optimizing NOTEARS objectives via topological
+    swaps", ICML 2023, arXiv 2305.17277.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numopt.problems import DagScore
+    >>> problem = DagScore(gram=[[1.0, 2.0], [2.0, 5.0]], n_samples=100)
+    >>> W = np.array([[0.0, 2.0], [0.0, 0.0]])
+    >>> problem.objective(W)
+    1.0
+    >>> problem.certificate(W)["kkt"].value
+    0.0
+    """
+
+    certificate_parts: ClassVar[tuple[str, ...]] = ("order", "bound", "claim")
+
+    X: Any = None
+    gram: Any = None
+    n_samples: int | None = None
+    score: str = "ls"
+    alpha: float = 0.0
+    bic_weight: float = 1.0
+    ebic_gamma: float = 0.0
+    required: Any = ()
+    forbidden: Any = ()
+    tiers: Any = ()
+    roots: Any = ()
+    leaves: Any = ()
+    max_parents: int | None = None
+    ridge: float = 0.0
+    targets: Any = None
+    fit_intercept: bool = True
+    names: Any = None
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        require_choice(self.score, SCORES, "score")
+        for name in ("alpha", "bic_weight", "ebic_gamma", "ridge"):
+            require_nonnegative(getattr(self, name), name)
+            put(name, float(getattr(self, name)))
+        if self.score == "bic" and self.alpha:
+            raise ValueError(
+                f"alpha is {self.alpha:g}, but score 'bic' counts edges; use bic_weight"
+            )
+        if (self.X is None) == (self.gram is None):
+            raise ValueError("give either X or gram")
+        names = self.names if self.names is not None else data.column_names(self.X, self.gram)
+        moments, squares = self._read(put)
+        d = moments.grams.shape[1]
+        put("names", list(range(d)) if names is None else list(names))
+        if len(set(self.names)) != len(self.names) or len(self.names) != d:
+            raise ValueError(f"names must be {d} different ones, got {self.names}")
+        put("n_samples", int(moments.counts.max()) or None)
+        put("_moments", data.repaired(moments, squares, self.names, self.ridge))
+        args = (self.required, self.forbidden, self.tiers, self.roots, self.leaves)
+        put("_knowledge", constraints.build(self.names, *args, self.max_parents))
+        self._check_rows(d)
+
+    def _read(self, put: Any) -> tuple[data.Moments, np.ndarray]:
+        """Second moments and the mean squares that tell which columns are constant."""
+        if self.X is None:
+            if self.score in ("logistic", "poisson"):
+                raise ValueError(f"score {self.score!r} needs the data X, not only gram")
+            if self.targets is not None:
+                raise ValueError("targets needs the data X, not only gram")
+            G = data.as_gram(self.gram)
+            put("gram", G)
+            n = data.check_rows(self.n_samples, None)
+            one = data.Moments(G[None], np.array([n]), np.zeros(len(G), np.int64), ())
+            return one, np.full(len(G), np.diag(G).max(initial=0.0))
+        X = data.as_rows(self.X)
+        put("X", X)
+        data.check_rows(self.n_samples, len(X))
+        _check_values(X, self.score)
+        if self.targets is not None:
+            return data.by_regime(X, self.targets, self.fit_intercept), (X**2).mean(0)
+        G = data.moments_of_rows(X, self.fit_intercept)
+        one = data.Moments(G[None], np.array([len(X)]), np.zeros(len(G), np.int64), ())
+        return one, (X**2).mean(0)
+
+    def _check_rows(self, d: int) -> None:
+        n = self.n_samples
+        if self.score == "bic" and n is None:
+            raise ValueError("score 'bic' needs n_samples beside gram")
+        least = int(self.moments.counts.min())
+        parents = min(self.knowledge.max_parents, d - 1)
+        free = self.ridge or self.alpha or self.score != "ls"
+        if n is not None and parents >= least - 1 and d > 1 and not free:
+            raise ValueError(
+                f"{least} rows fit {d} columns exactly; give max_parents, ridge or alpha, or use "
+                "score 'bic'"
+            )
+
+    @classmethod
+    def from_chunks(cls, chunks: Iterable[Any], **fields: Any) -> DagScore:
+        """Problem on the rows of all chunks together, in one pass, keeping none.
+
+        Parameters
+        ----------
+        chunks : iterable of arrays (m_k, d)
+            Blocks of rows; objects with ``compute()``, such as delayed Dask blocks, are computed.
+        **fields
+            The other fields of `DagScore`.
+        """
+        centred = fields.get("fit_intercept", True)
+        gram, n = data.moments_of_chunks(chunks, centred)
+        return cls(gram=gram, n_samples=n, **fields)
+
+    # ---- what solvers ask ----
+
+    @property
+    def moments(self) -> data.Moments:
+        """Gram matrices as used, and the rows behind them."""
+        return self._moments  # type: ignore[attr-defined]
+
+    @property
+    def knowledge(self) -> constraints.Knowledge:
+        """Matrices of the constraints."""
+        return self._knowledge  # type: ignore[attr-defined]
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return int(self.moments.grams.shape[1])
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """G as used: of all nodes' class, constant columns set apart."""
+        return np.asarray(self.moments.grams[0])
+
+    @property
+    def orders_alone(self) -> bool:
+        """Whether the score of an order is a sum of conditional variances, all parents allowed."""
+        return (
+            self.score == "ls"
+            and self.alpha == 0
+            and self.knowledge.order_only
+            and len(self.moments.grams) == 1
+        )
+
+    @property
+    def edge_cost(self) -> float:
+        """What an edge costs in the score "bic"."""
+        n = self.n_samples or 1
+        return float(self.bic_weight / 2 * np.log(n) + self.ebic_gamma * np.log(max(self.size, 2)))
+
+    @property
+    def penalties(self) -> np.ndarray:
+        """L1 strength of each edge: alpha, or 0 where it is required."""
+        return self.alpha * ~self.knowledge.required
+
+    @property
+    def default_solver(self) -> str:  # type: ignore[override]
+        """Name of the solver for "auto"."""
+        if self.score == "bic":
+            return "exact" if self.size <= 14 else "boss"
+        return "insertion" if self.orders_alone else "topo"
+
+    # ---- objective and certificate ----
+
+    def objective(self, x: Any, order: Any = None, bound: Any = None, claim: Any = None) -> float:
+        """Score of the weights x = W."""
+        return proofs.objective(self, self.weights(x))
+
+    def certificate(
+        self, x: Any, order: Any = None, bound: Any = None, claim: Any = None
+    ) -> Certificate:
+        """Acyclicity, constraints, KKT residual, best move and gap at the weights x = W."""
+        W = self.weights(x)
+        A = W != 0
+        entries = {}
+        entries["acyclic"] = Entry(proofs.nodes_on_cycles(A), "nodes on cycles of W")
+        first = None if order is None else self.check_order(order)
+        found = topological_order(A | self.knowledge.before, first)
+        broken = proofs.violations(self, A)
+        entries["knowledge"] = Entry(broken, "edges against the constraints")
+        fun = proofs.objective(self, W)
+        if found is None:
+            entries["kkt"] = Entry(np.nan, proofs.KKT)
+            return Certificate("stationary", entries, fun)
+        entries["kkt"] = Entry(proofs.kkt(self, W, found), proofs.KKT)
+        kind = "stationary"
+        if claim in (None, "moves") and proofs.has_moves(self):
+            best = proofs.best_move(self, W, found) / max(abs(fun), 1e-300)
+            entries["moves"] = Entry(best, "best gain of one move / |Q|", gate=claim == "moves")
+            kind = "local" if claim == "moves" else kind
+        if claim == "bound":
+            gap = abs(fun - float(bound)) / max(1.0, abs(fun))
+            entries["gap"] = Entry(gap, "|Q - bound| / max(1, |Q|)")
+            kind = "global"
+        return Certificate(kind, entries, fun)
+
+    def weights(self, x: Any) -> np.ndarray:
+        """W as a finite square matrix with zero diagonal."""
+        W = as_array(x, "x", 2, np.float64)
+        if W.shape != (self.size, self.size):
+            raise ValueError(f"x must have shape {(self.size, self.size)}, got {W.shape}")
+        if np.diag(W).any():
+            j = int(np.flatnonzero(np.diag(W))[0])
+            raise ValueError(f"x has the loop {W[j, j]:g} at ({j}, {j})")
+        return W
+
+    def check_order(self, order: Any) -> np.ndarray:
+        """An order as an array of node numbers."""
+        order = np.asarray(order)
+        if order.dtype.kind not in "iu" or not np.array_equal(np.sort(order), np.arange(self.size)):
+            raise ValueError(f"order must be a permutation of 0 to {self.size - 1}")
+        return order.astype(np.int64)
+
+
+def _check_values(X: np.ndarray, score: str) -> None:
+    """Data that the score's model cannot produce are refused."""
+    if score == "logistic":
+        bad, wanted = (X != 0) & (X != 1), "0 and 1"
+    elif score == "poisson":
+        bad, wanted = X < 0, "counts >= 0"
+    else:
+        return
+    if bad.any():
+        i, j = map(int, np.argwhere(bad)[0])
+        raise ValueError(f"X has {X[i, j]:g} at ({i}, {j}), but score {score!r} needs {wanted}")
