@@ -5,8 +5,8 @@ so `multiply` of the columns of A is A'y by gathering and `multiply_transposed` 
 scattering. Every row's sum has a fixed order, whatever the number of threads.
 
 Sums over entries may fuse multiply and add but are never vectorised by reordering: that would
-turn the loads of x into gather instructions, several times slower on many CPUs. Four partial
-sums per row hide the latency of the additions instead, and prefetches that of memory.
+turn the loads of x into gather instructions, several times slower on many CPUs. `gather_dot` adds
+up long rows in a vector of partial sums instead, and prefetches what comes next.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from numopt.core.gather import AHEAD, AHEAD_INDEX, gather_dot, prefetch
 from numopt.core.jit import inner, kernel
 from numopt.core.validate import require_count, require_finite, require_length
-from numopt.linalg.prefetch import prefetch
 
-# How far ahead to prefetch, in entries: 2 kB of data, 2 kB of indices.
-AHEAD, AHEAD_INDEX = np.uint64(256), np.uint64(512)
+DATA_AHEAD, INDEX_AHEAD = np.uint64(AHEAD), np.uint64(AHEAD_INDEX)
 ONE, TWO, THREE, FOUR, EIGHT = (np.uint64(k) for k in (1, 2, 3, 4, 8))
+# Entries from which a matrix does not fit into the caches next to a core: prefetching pays.
+LARGE = 1 << 18
 # Stored entries per block of rows: what threads share out.
 BLOCK = 1 << 16
 
@@ -45,25 +46,11 @@ def row_dot(M, i, x):
     """m_i' x, summed in a fixed order."""
     # Unsigned positions: Numba then spares the test for negative ones, half of the time here.
     i = np.uint64(i)
-    k, stop = np.uint64(M.indptr[i]), np.uint64(M.indptr[i + ONE])
-    total = M.data.dtype.type(0)
-    prefetch(M.data, k + AHEAD)
-    prefetch(M.indices, k + AHEAD_INDEX)
-    if stop - k >= EIGHT:
-        b, c, d = total, total, total
-        last = stop - THREE
-        while k < last:
-            prefetch(M.data, k + AHEAD)
-            prefetch(M.indices, k + AHEAD_INDEX)
-            total += M.data[k] * x[np.uint64(M.indices[k])]
-            b += M.data[k + ONE] * x[np.uint64(M.indices[k + ONE])]
-            c += M.data[k + TWO] * x[np.uint64(M.indices[k + TWO])]
-            d += M.data[k + THREE] * x[np.uint64(M.indices[k + THREE])]
-            k += FOUR
-        total = (total + b) + (c + d)
-    for rest in range(k, stop):
-        total += M.data[rest] * x[np.uint64(M.indices[rest])]
-    return total
+    start, stop = np.uint64(M.indptr[i]), np.uint64(M.indptr[i + ONE])
+    if M.data.size > LARGE:
+        prefetch(M.data, start + DATA_AHEAD)
+        prefetch(M.indices, start + INDEX_AHEAD)
+    return gather_dot(M.data, M.indices, start, stop, x, M.data.size >= 8 * M.indptr.size)
 
 
 @inner(contract=True, merged=True)
@@ -71,13 +58,13 @@ def row_axpy(M, i, a, out):
     """out += a m_i."""
     i = np.uint64(i)
     k, stop = np.uint64(M.indptr[i]), np.uint64(M.indptr[i + ONE])
-    prefetch(M.data, k + AHEAD)
-    prefetch(M.indices, k + AHEAD_INDEX)
+    prefetch(M.data, k + DATA_AHEAD)
+    prefetch(M.indices, k + INDEX_AHEAD)
     if stop - k >= EIGHT:
         last = stop - THREE
         while k < last:
-            prefetch(M.data, k + AHEAD)
-            prefetch(M.indices, k + AHEAD_INDEX)
+            prefetch(M.data, k + DATA_AHEAD)
+            prefetch(M.indices, k + INDEX_AHEAD)
             out[np.uint64(M.indices[k])] += a * M.data[k]
             out[np.uint64(M.indices[k + ONE])] += a * M.data[k + ONE]
             out[np.uint64(M.indices[k + TWO])] += a * M.data[k + TWO]

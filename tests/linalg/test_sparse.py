@@ -1,5 +1,6 @@
 """Products with sparse matrices against dense arithmetic."""
 
+import itertools
 import pickle
 
 import numba
@@ -9,6 +10,8 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from numopt.core import digest, jit
+from numopt.core.gather import gather_dot
+from numopt.core.jit import kernel
 from numopt.linalg import sparse
 from numopt.linalg.sparse import CSR, SparseOperator, as_csr
 
@@ -268,6 +271,42 @@ def test_passes_solve_a_linear_program():
         sparse.dual_pass(rows, b, b, bar, step, y, y)
     np.testing.assert_allclose(x, x_star, atol=1e-9)
     np.testing.assert_allclose(y, y_star, atol=1e-9)
+
+
+@kernel
+def gathered(data, indices, indptr, x, long, out):
+    for i in range(out.size):
+        out[i] = gather_dot(data, indices, np.uint64(indptr[i]), np.uint64(indptr[i + 1]), x, long)
+
+
+@pytest.mark.parametrize(
+    "data_type, x_type, index, step",
+    [
+        (np.float64, np.float64, np.int32, 1),
+        (np.float32, np.float32, np.int64, 1),
+        (np.float32, np.float64, np.int32, 2),  # a strided x
+    ],
+)
+@pytest.mark.parametrize("long", [True, False])
+def test_inner_products_of_every_length(data_type, x_type, index, step, long):
+    """Vectors, what remains of them, and nothing beyond the ends: all around stands NaN."""
+    rng = np.random.default_rng(0)
+    lengths = np.r_[np.arange(35), 0, 64, 1000]
+    indptr = np.r_[0, np.cumsum(lengths)]
+    data = rng.standard_normal(indptr[-1]).astype(data_type)
+    x = np.full(200 * step, np.nan, x_type)[::step]
+    x[20:180] = rng.standard_normal(160)
+    indices = rng.integers(20, 180, data.size).astype(index)
+    out = np.empty(lengths.size)
+    gathered(data, indices, indptr, x, long, out)
+    terms = data.astype(float) * x[indices]
+    expected = [terms[a:b].sum() for a, b in itertools.pairwise(indptr)]
+    sizes = [np.abs(terms[a:b]).sum() for a, b in itertools.pairwise(indptr)]
+    error = np.abs(out - expected)
+    assert (error <= 20 * np.finfo(x_type).eps * np.array(sizes)).all()
+    x[indices[-1]] = np.nan
+    gathered(data, indices, indptr, x, long, out)
+    assert np.isnan(out[-1]) and out[0] == 0
 
 
 def test_kernels_that_prefetch_are_cached():
