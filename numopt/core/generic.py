@@ -16,6 +16,7 @@ from numba import types
 from numba.extending import overload, overload_method
 
 from numopt.core.block import specs
+from numopt.core.gather import gather_dot
 from numopt.core.jit import inner, kernel
 from numopt.core.stubs import (
     at,
@@ -241,33 +242,35 @@ def _dense_dot(column, r):
     return total
 
 
-@inner(reduction=True)
-def _sparse_dot(data, indices, start, stop, r):
-    total = r.dtype.type(0)
-    for k in range(start, stop):
-        total += data[k] * r[indices[k]]
-    return total
+@inner(contract=True, merged=True)
+def _sparse_dot(X, j, r):
+    start, stop = np.uint64(X.indptr[j]), np.uint64(X.indptr[j + 1])
+    return gather_dot(X.data, X.indices, start, stop, r, X.data.size >= 8 * X.indptr.size)
+
+
+@inner(contract=True, merged=True)
+def _sparse_axpy(X, j, a, r):
+    # Unsigned positions spare the test for negative ones.
+    for k in range(np.uint64(X.indptr[j]), np.uint64(X.indptr[j + 1])):
+        r[np.uint64(X.indices[k])] += a * X.data[k]
 
 
 def col_dot(X, j, r):
     """x_j' r."""
-    if isinstance(X, CSC):
-        return _sparse_dot(X.data, X.indices, X.indptr[j], X.indptr[j + 1], r)
-    return _dense_dot(X[:, j], r)
+    return _sparse_dot(X, j, r) if isinstance(X, CSC) else _dense_dot(X[:, j], r)
 
 
 @generic(col_dot, merged=True)
 def _col_dot(X, j, r):
     if isinstance(X, types.Array):
         return lambda X, j, r: _dense_dot(X[:, j], r)
-    return lambda X, j, r: _sparse_dot(X.data, X.indices, X.indptr[j], X.indptr[j + 1], r)
+    return lambda X, j, r: _sparse_dot(X, j, r)
 
 
 def col_axpy(X, j, a, r):
     """r += a x_j."""
     if isinstance(X, CSC):
-        for k in range(X.indptr[j], X.indptr[j + 1]):
-            r[X.indices[k]] += a * X.data[k]
+        _sparse_axpy(X, j, a, r)
     else:
         r += a * X[:, j]
 
@@ -282,11 +285,7 @@ def _col_axpy(X, j, a, r):
 
         return dense
 
-    def sparse(X, j, a, r):
-        for k in range(X.indptr[j], X.indptr[j + 1]):
-            r[X.indices[k]] += a * X.data[k]
-
-    return sparse
+    return lambda X, j, a, r: _sparse_axpy(X, j, a, r)
 
 
 def n_columns(X):
