@@ -221,6 +221,8 @@ def check_pair(solver: Solver, problem: Any) -> None:
 def missing(solver: Solver | type[Solver], problem: Any) -> tuple[str, str] | None:
     """First block of `problem` that lacks a method the solver calls, with that method."""
     for field, needed in solver.needs.items():
+        if not hasattr(problem, field):  # of another of the classes it accepts
+            continue
         for choice in needed:
             if not any(getattr(problem, field).offers(m) for m in choice.split("|")):
                 return field, choice

@@ -6,24 +6,20 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import scipy.optimize
 
 from numopt.core import engine
+from numopt.core.block import is_block
 from numopt.core.differences import SCHEMES
-from numopt.core.result import Certificate, Entry, Result
-from numopt.problems.smooth import FORMULA, Smooth, as_bounds, stationarity
+from numopt.core.result import Result
+from numopt.functions._scipy import by_scipy, is_scipys, some
+from numopt.problems._base import Problem
+from numopt.problems._oracle import as_bounds
+from numopt.problems.smooth import Smooth
 
-# SciPy's names in lower case, so that none of our solver modules is imported to rule them out.
-_SCIPY_METHODS = frozenset(
-    "nelder-mead powell cg bfgs newton-cg l-bfgs-b tnc cobyla cobyqa slsqp trust-constr dogleg "
-    "trust-ncg trust-exact trust-krylov".split()
-)
-# ... whose `jac` is the gradient at x: that of Newton-CG and SLSQP is often that at a point before.
-_GRADIENT_AT_X = _SCIPY_METHODS - set("nelder-mead powell cobyla cobyqa newton-cg slsqp".split())
 # SciPy's spelling of an option -> ours, where both mean the same.
 _SPELLINGS = {
     "maxiter": "max_iter",
@@ -35,6 +31,7 @@ _SPELLINGS = {
 }
 # What SciPy's methods can do for constraints until our own do.
 _FOR_CONSTRAINTS = "'SLSQP', 'trust-constr', 'COBYQA' or 'COBYLA'"
+_PROJECTIONS = ("prox_1d", "prox_into", "prox", "project")
 
 
 def minimize(
@@ -55,13 +52,25 @@ def minimize(
     domain: Any = None,
     random_state: int | None = None,
 ) -> Result:
-    r"""Minimise a function of several variables.
+    r"""Minimise a function of several variables, with bounds, a penalty or over a set.
 
-    .. math:: \min f(x) \quad \text{subject to} \quad l \le x \le u
+    .. math:: \min f(x) + \phi(x) \quad \text{subject to} \quad l \le x \le u, \; x \in C
 
-    Takes the arguments of `scipy.optimize.minimize`. A call that names one of SciPy's methods is
-    SciPy's, with a certificate attached; any other is solved here, by L-BFGS, and succeeds only
-    if the certificate meets the tolerance.
+    Takes the arguments of `scipy.optimize.minimize`, and `penalty` and `domain`. A call that names
+    one of SciPy's methods is SciPy's, with a certificate attached; any other is solved here, and
+    succeeds only if the certificate meets the tolerance. Without a `method` the choice is, in this
+    order,
+
+    ================================== =============================================== ============
+    given                              method                                          name
+    ================================== =============================================== ============
+    ``penalty``                        accelerated proximal gradient                   "prox-grad"
+    ``constraints``                    none yet: name one of SciPy's                   --
+    ``domain`` without ``jac``         none yet: ask for differences, jac="2-point"    --
+    ``domain`` with ``jac``            accelerated projected gradient                  "prox-grad"
+    ``hess`` or ``hessp``              regularised Newton, projected at bounds         "newton"
+    nothing more                       L-BFGS, projected at bounds                     "lbfgs"
+    ================================== =============================================== ============
 
     Parameters
     ----------
@@ -69,19 +78,24 @@ def minimize(
         ``fun(x, *args)`` returns a number, or (f, gradient) with ``jac=True``. It may return NaN
         or infinity outside its domain.
     x0 : array of shape (n,)
-        Start; projected on the bounds. Never changed.
+        Start; projected on bounds and domain. Never changed.
     args : tuple, optional
         Further arguments of `fun` and its derivatives.
     method : str, Solver or callable, optional
-        - None or "lbfgs": `numopt.solvers.LBFGS`; an instance of a solver is used as it is;
+        - "lbfgs", "newton", "prox-grad" (or "fista"), "nonconvex-ag": methods of
+          `numopt.solvers`; an instance of a solver is used as it is;
         - a method of SciPy in any case ("BFGS", "L-BFGS-B", "Nelder-Mead", "SLSQP",
           "trust-constr", ...) or a callable, SciPy's custom method: passed to
           `scipy.optimize.minimize` as it stands.
     jac : callable, True or {"2-point", "3-point", "cs"}, optional
         Gradient, or the differences to take for it; "2-point" if not given. See
         `numopt.problems.Smooth`.
-    hess, hessp : callable, optional
-        Second derivatives, for the methods of SciPy that use them; others warn, as SciPy does.
+    hess : callable or {"2-point", "3-point", "cs"}, optional
+        ``hess(x, *args)`` returns the Hessian as an array, a sparse matrix or a LinearOperator; a
+        string asks for differences of `jac`. For "newton" and methods of SciPy that use it; others
+        warn, as SciPy does.
+    hessp : callable, optional
+        ``hessp(x, p, *args)`` returns the Hessian times p.
     bounds : scipy.optimize.Bounds or sequence of pairs, optional
         Bounds on the variables; every point at which `fun` is called meets them.
     constraints : optional
@@ -98,18 +112,22 @@ def minimize(
         Fields of the solver, for L-BFGS ``max_iter, memory, max_evals, time_limit, verbose,
         on_interrupt``. SciPy's spellings ``maxiter, gtol, maxcor, maxfun, maxfev, disp`` and
         ``finite_diff_rel_step`` are understood; ``gtol`` stands for `tol`.
-    penalty, domain : block, optional
-        Reserved for a penalty to add to f and a set to stay in; no method here takes them yet.
+    penalty : block, optional
+        Penalty from `numopt.penalties` to add to f; bounds join it if it is convex and separable.
+    domain : set, optional
+        Set from `numopt.sets` that x stays in; `fun` is called there alone, differences aside.
     random_state : int, optional
         Seed of methods that draw numbers.
 
     Returns
     -------
     Result
-        With SciPy's fields ``x, fun, jac, hess_inv, nit, nfev, njev, success, status, message``,
-        and the ``certificate`` (see `numopt.problems.Smooth`). A result of SciPy keeps its fields
-        and verdict; the certificate is what its gradient says about it. Where it has none, or not
-        that at x (Newton-CG, SLSQP), and with constraints, it is of the kind "heuristic".
+        With SciPy's fields ``x, fun, jac, nit, nfev, njev, nhev, success, status, message`` (L-BFGS
+        also ``hess_inv``), and the ``certificate`` (see `numopt.problems.Smooth`, with penalty or
+        domain `numopt.problems.SmoothComposite`); ``fun`` includes the penalty, ``jac`` does not.
+        A result of SciPy keeps its fields and verdict; the certificate is what its gradient says
+        about it. Where it has none, or not that at x (Newton-CG, SLSQP), and with constraints, it
+        is of the kind "heuristic".
 
     Raises
     ------
@@ -126,35 +144,37 @@ def minimize(
     Examples
     --------
     >>> import numopt
-    >>> from scipy.optimize import rosen, rosen_der
+    >>> from scipy.optimize import rosen, rosen_der, rosen_hess
     >>> result = numopt.minimize(rosen, [-1.2, 1.0], jac=rosen_der)
     >>> result.success, result.x.round(6).tolist()
     (True, [1.0, 1.0])
     >>> result = numopt.minimize(rosen, [-1.2, 1.0], jac=rosen_der, bounds=[(None, 0.5), (0, None)])
     >>> result.x.round(6).tolist()
     [0.5, 0.25]
+    >>> numopt.minimize(rosen, [-1.2, 1.0], jac=rosen_der, hess=rosen_hess).solver
+    'Newton()'
+    >>> result = numopt.minimize(rosen, [0, 0], jac=rosen_der, penalty=numopt.penalties.L1(5.0))
+    >>> result.x.round(6).tolist()
+    [0.0, 0.0]
+    >>> result = numopt.minimize(rosen, [0, 0], jac=rosen_der, domain=numopt.sets.Simplex())
+    >>> result.x.round(4).tolist()
+    [0.6188, 0.3812]
     >>> numopt.minimize(rosen, [-1.2, 1.0], method="Nelder-Mead").certificate.kind
     'heuristic'
     """
-    if penalty is not None or domain is not None:
-        name = "domain" if penalty is None else "penalty"
-        raise ValueError(
-            f"{name} is not served here yet: minimize takes fun with bounds, and constraints with "
-            f"method={_FOR_CONSTRAINTS}; for a loss of a linear model with a penalty or set use "
-            "numopt.solve(numopt.problems.Composite(...))"
-        )
     arguments = {
         "args": args, "jac": jac, "hess": hess, "hessp": hessp, "bounds": bounds,
         "constraints": constraints, "callback": callback,
     }  # fmt: skip
-    if _is_scipys(method):
-        return _by_scipy(fun, x0, {**arguments, "method": method, "tol": tol, "options": options})
+    if is_scipys(method):
+        _refuse_for_scipy(method, penalty=penalty, domain=domain)
+        return by_scipy(fun, x0, {**arguments, "method": method, "tol": tol, "options": options})
     chosen = dict(options or {})
     if tol is not None and "gtol" not in chosen:
         chosen.setdefault("tol", tol)
     if random_state is not None:
         chosen.setdefault("random_state", random_state)
-    return _solve("lbfgs" if method is None else method, fun, x0, **arguments, options=chosen)
+    return _solve(method, fun, x0, **arguments, penalty=penalty, domain=domain, options=chosen)
 
 
 def as_scipy_method(
@@ -169,14 +189,20 @@ def as_scipy_method(
     bounds: Any = None,
     constraints: Any = (),
     callback: Callable[..., Any] | None = None,
+    penalty: Any = None,
+    domain: Any = None,
     **options: Any,
 ) -> Result:
     """Serve ``scipy.optimize.minimize(fun, x0, method=solver)``.
 
-    SciPy hands its arguments on as they are, `tol` among the options; but of `jac` it passes
-    callables alone (True becomes one), so differences are always "2-point" this way.
+    SciPy hands its arguments on as they are, `tol` and ``options={"penalty": ...}`` among them;
+    but of `jac` it passes callables alone (True becomes one), so differences are always "2-point"
+    this way.
     """
-    return _solve(solver, fun, x0, args, jac, hess, hessp, bounds, constraints, callback, options)
+    return _solve(
+        solver, fun, x0, args, jac, hess, hessp, bounds, constraints, callback, penalty, domain,
+        options,
+    )  # fmt: skip
 
 
 def _solve(
@@ -190,42 +216,150 @@ def _solve(
     bounds: Any,
     constraints: Any,
     callback: Callable[..., Any] | None,
+    penalty: Any,
+    domain: Any,
     options: dict[str, Any],
 ) -> Result:
-    """Solve with a solver of ours, an instance or a name."""
-    if _some(constraints):
+    """Solve with a solver of ours: an instance, a name, or None to choose one."""
+    if some(constraints):
         raise ValueError(
-            f"constraints need method={_FOR_CONSTRAINTS}; without them minimize takes bounds"
+            "no method of ours serves constraints yet: name one of SciPy's that does, "
+            f"method={_FOR_CONSTRAINTS}; without them minimize takes bounds, penalty and domain"
         )
-    for name, given in (("hess", hess), ("hessp", hessp)):
-        if given is not None:
-            warnings.warn(
-                f"Method {getattr(method, 'name', method)} does not use Hessian information "
-                f"({name}).",
-                RuntimeWarning,
-                stacklevel=3,
-            )
     x0 = np.atleast_1d(np.asarray(x0))
     if x0.ndim != 1:
         raise ValueError(f"'x0' must only have one dimension. It has shape {x0.shape}.")
     fields = _translated(options)
-    problem = Smooth(fun, jac, bounds, args, rel_step=fields.pop("finite_diff_rel_step", None))
-    solver = engine.pick(method, problem, fields)
+    block = _block(method, penalty, domain, bounds, jac)
+    method = _choice(method, block, hess is not None or hessp is not None)
+    if "Smooth" not in method.accepts and "SmoothComposite" in method.accepts and block is None:
+        block = _bounded(None, bounds)
+    for name, given in (("hess", hess), ("hessp", hessp)):
+        if given is not None and not getattr(method, "uses_curvature", False):
+            warnings.warn(
+                f"Method {method.name} does not use Hessian information ({name}).",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            hess = hessp = None
+    common = {"jac": jac, "args": args, "rel_step": fields.pop("finite_diff_rel_step", None)}
+    problem: Problem
+    if block is None:
+        problem = Smooth(fun, bounds=bounds, hess=hess, hessp=hessp, **common)
+    else:
+        from numopt.problems.smooth_composite import SmoothComposite
+
+        problem = SmoothComposite(fun, block, **common)
+    solver = engine.pick(
+        method if isinstance(method, engine.Solver) else method.name, problem, fields
+    )
     result = engine.run(solver, problem, x0, callback=_adapted(callback))
-    if problem.jac in SCHEMES and problem.lower is not None:
-        # As SciPy: no differences are taken along fixed variables.
-        result.jac[np.broadcast_to(problem.lower == problem.upper, x0.shape)] = np.nan
-    if "S" in result.warm_start:
-        pairs = result.warm_start["S"], result.warm_start["Y"]
-        result.hess_inv = scipy.optimize.LbfgsInvHessProduct(*pairs)
+    _add_derivatives(result, problem)
     return result
 
 
-def _some(constraints: Any) -> bool:
-    """Whether there are constraints: one object, or a sequence that is not empty."""
-    return constraints is not None and not (
-        hasattr(constraints, "__len__") and not len(constraints)
-    )
+def _choice(method: Any, block: Any, curvature: bool) -> Any:
+    """The solver, or its class, that serves the call."""
+    from numopt import solvers
+
+    if method is None:  # by attribute: only the module wanted is imported
+        method = solvers.Newton if curvature else solvers.LBFGS
+        return method if block is None else solvers.ProximalGradient
+    chosen = solvers.by_name(method) if isinstance(method, str) else method
+    kind = "Smooth" if block is None else "SmoothComposite"
+    if kind == "SmoothComposite" and kind not in chosen.accepts:
+        able = ", ".join(repr(name) for name in solvers.accepting(kind))
+        raise ValueError(
+            f"method {chosen.name!r} takes no penalty or domain; those that do: {able}"
+        )
+    if kind not in chosen.accepts and "SmoothComposite" not in chosen.accepts:
+        able = ", ".join(repr(name) for name in solvers.accepting(kind))
+        raise ValueError(
+            f"method {chosen.name!r} solves {', '.join(chosen.accepts)}, not a function given in "
+            f"Python; {able} do"
+        )
+    return chosen
+
+
+def _block(method: Any, penalty: Any, domain: Any, bounds: Any, jac: Any) -> Any:
+    """What is added to f: penalty, set, or None."""
+    if penalty is None and domain is None:
+        return None
+    if penalty is not None and domain is not None:
+        raise ValueError(
+            "penalty and domain together are served by no method; for a convex separable penalty "
+            "in a box give bounds in place of domain"
+        )
+    if penalty is not None:
+        return penalty if bounds is None else _bounded(penalty, bounds)
+    from numopt.sets import Box
+    from numopt.sets._base import is_set
+
+    if not is_set(domain):
+        hint = "; a penalty goes to penalty=" if is_block(domain) else ""
+        raise TypeError(f"domain must be a set from numopt.sets, got {type(domain).__name__}{hint}")
+    if not any(domain.offers(name) for name in _PROJECTIONS):
+        raise ValueError(
+            f"domain: {type(domain).__name__} has no projection, and Frank-Wolfe methods, which do "
+            "without, are not there yet"
+        )
+    if method is None and (jac is None or jac is False):
+        raise ValueError(
+            "domain without jac asks for a zeroth-order method, which is not there yet; "
+            "jac='2-point' takes finite differences of fun instead"
+        )
+    if bounds is None:
+        return domain
+    if not isinstance(domain, Box):
+        raise ValueError(
+            f"bounds and domain={type(domain).__name__} together are served by no method; a domain "
+            "that is a Box goes with bounds"
+        )
+    lower, upper = as_bounds(bounds)
+    if lower is None or upper is None:
+        return domain
+    return Box(np.maximum(domain.lower, lower), np.minimum(domain.upper, upper))
+
+
+def _bounded(penalty: Any, bounds: Any) -> Any:
+    """A penalty with bounds on top; without a penalty the box, or nothing at all."""
+    from numopt.calculus import Boxed
+    from numopt.penalties import Zero
+    from numopt.sets import Box
+
+    lower, upper = as_bounds(bounds)
+    if penalty is None:
+        return Zero() if lower is None else Box(lower, upper)
+    name = type(penalty).__name__
+    if not is_block(penalty):
+        raise TypeError(f"penalty must be a penalty from numopt.penalties, got {name}")
+    if not (penalty.convex and penalty.separable):
+        raise ValueError(
+            f"bounds with penalty={name} are served by no method: the prox of a penalty that is "
+            "not convex and separable cannot be clipped to them"
+        )
+    return Boxed(penalty, lower, upper)
+
+
+def _add_derivatives(result: Result, problem: Any) -> None:
+    """The gradient at x, and the inverse Hessian that L-BFGS has built."""
+    if "jac" not in result:
+        result.jac = problem.value_and_gradient(result.x)[1]
+    lower, upper = problem.limits(result.x.size)
+    if problem.jac in SCHEMES and lower is not None:
+        result.jac[lower == upper] = np.nan  # no differences are taken there; as SciPy
+    if "S" in result.warm_start:
+        pairs = result.warm_start["S"], result.warm_start["Y"]
+        result.hess_inv = scipy.optimize.LbfgsInvHessProduct(*pairs)
+
+
+def _refuse_for_scipy(method: Any, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} is not served by SciPy's method {method!r}; leave method out, or take "
+                "'prox-grad' or 'nonconvex-ag'"
+            )
 
 
 def _translated(options: dict[str, Any]) -> dict[str, Any]:
@@ -252,61 +386,3 @@ def _adapted(callback: Callable[..., Any] | None) -> Callable[[Any], bool] | Non
     if by_name:
         return lambda shown: callback(intermediate_result=shown) is True
     return lambda shown: callback(shown.x) is True
-
-
-# ---- SciPy's methods -----------------------------------------------------------------------------
-
-
-def _is_scipys(method: Any) -> bool:
-    """Whether SciPy is to run: one of its names, or a callable that is no solver of ours."""
-    if method is None or isinstance(method, engine.Solver):
-        return False
-    if not isinstance(method, str) or method.lower() in _SCIPY_METHODS:
-        return True
-    from numopt import solvers
-
-    try:
-        solvers.by_name(method)
-    except ValueError as error:
-        known = ", ".join(sorted(_SCIPY_METHODS))
-        raise ValueError(f"Unknown solver {method}: {error}; SciPy's: {known}") from None
-    return False
-
-
-def _by_scipy(fun: Callable[..., Any], x0: Any, arguments: dict[str, Any]) -> Result:
-    """SciPy's own run: every argument and field as it stands, and what its gradient certifies."""
-    start = perf_counter()
-    found = scipy.optimize.minimize(fun, x0, **arguments)
-    if not isinstance(found, dict) or isinstance(found.get("certificate"), Certificate):
-        return found
-    result, tol = Result(found), arguments["tol"]
-    method = arguments["method"]
-    trusted = isinstance(method, str) and method.lower() in _GRADIENT_AT_X
-    unbound = trusted and not _some(arguments["constraints"])
-    certificate = _certificate_of(result, arguments["bounds"], unbound)
-    result.certificate = certificate.at(1e-5 if tol is None else tol)  # SciPy's usual gtol
-    result.solver = f"scipy.optimize.minimize(method={method!r})"
-    result.warm_start = {"x": result.x} if "x" in result else {}
-    result.time = perf_counter() - start
-    return result
-
-
-def _certificate_of(result: Result, bounds: Any, has_gradient: bool) -> Certificate:
-    """What the fields of a SciPy result say about its point, at no call of the user's function."""
-    x, fun = np.asarray(result.get("x", ())), np.asarray(result.get("fun", np.nan))
-    value = float(fun.item()) if fun.size == 1 and fun.dtype.kind in "fiub" else np.nan
-    entries = {
-        name: Entry(float(result[name]), f"{name} as SciPy reports it", gate=False)
-        for name in ("optimality", "constr_violation", "maxcv")
-        if isinstance(result.get(name), (int, float))
-    }
-    gradient = np.asarray(result.get("grad", result.get("jac", ())))  # of trust-constr; the others
-    if not has_gradient or gradient.shape != x.shape:  # none where all variables are fixed
-        return Certificate("heuristic", entries, value)
-    lower, upper = as_bounds(bounds)
-    if lower is not None and upper is not None:
-        lower, upper = np.broadcast_to(lower, x.shape), np.broadcast_to(upper, x.shape)
-        # SciPy takes fixed variables out and reports NaN for them.
-        gradient = np.where(lower == upper, 0.0, gradient)
-    worst = stationarity(x, value, gradient, lower, upper)
-    return Certificate("stationary", {"stationarity": Entry(worst, FORMULA), **entries}, value)

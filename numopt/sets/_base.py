@@ -30,3 +30,9 @@ class ConvexSet(Penalty):
     def alpha_max(self, grad0: Any) -> float:
         """Scale of the gradient; a set has no strength."""
         return float(np.max(np.abs(grad0), initial=0.0))
+
+
+def is_set(block: Any) -> bool:
+    """Whether a block is a set, of the library or made with ``numopt.block``."""
+    family = getattr(type(block), "__numopt_family__", type(block))
+    return issubclass(family, ConvexSet) or (hasattr(block, "Spec") and block.offers("project"))

@@ -30,6 +30,19 @@ def start_point(problem: Any, x0: Any, warm: dict[str, Any]) -> np.ndarray:
     return w
 
 
+def column_metric(problem: Any) -> np.ndarray:
+    """Squared norms of the columns of (A, 1), at most 1; ones if the penalty does not separate."""
+    square = np.ones(problem.size + 1)
+    if problem.penalty.offers("prox_1d"):
+        square[:-1] = problem.column_curvatures()
+        square[-1] = problem.fit_intercept
+        largest = square.max()
+        # An empty column may take any step: a long one.
+        usable = 0 < largest < np.inf
+        square = np.maximum(square / largest, 1e-30) if usable else np.ones_like(square)
+    return square.astype(problem.dtype)
+
+
 @inner
 def predict_affine(data, w, z):
     """z = X w + b + offset, where w ends in the intercept b."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numopt.core.engine import BREAKDOWN, DONE, RUNNING, Solver
+from numopt.core.engine import BREAKDOWN, DONE, RUNNING
 from numopt.core.generic import loss_gradient, n_columns, prox_in_metric, value_of
 from numopt.core.jit import inner, kernel
 from numopt.core.result import Certificate, Entry
@@ -18,7 +18,15 @@ from numopt.linalg.vector import (
     dot,
     extrapolate_into,
 )
-from numopt.solvers._composite import gradient_affine, predict_affine, residual, start_point
+from numopt.solvers._accelerated import FISTA, PLAIN
+from numopt.solvers._composite import (
+    column_metric,
+    gradient_affine,
+    predict_affine,
+    residual,
+    start_point,
+)
+from numopt.solvers._oracle_steps import OnOracles, OracleState
 
 # Places in State.scalars.
 CURVATURE, MOMENTUM, FUN, TARGET, STEP, EPS, RESIDUAL = range(7)
@@ -47,8 +55,12 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProximalGradient(Solver):
-    r"""Proximal gradient method for :math:`f(Ax + b) + \phi(x)`, accelerated and monotone.
+class ProximalGradient(OnOracles):
+    r"""Proximal gradient method for :math:`F(x) + \phi(x)`, accelerated and monotone.
+
+    F is the loss :math:`f(Ax + b)` of a `Composite`, or the user's function of a
+    `SmoothComposite`; with a set for :math:`\phi` this is the accelerated projected gradient
+    method.
 
     .. math::
        y_k = x_k + \beta_k (x_k - x_{k-1}), \qquad
@@ -74,7 +86,8 @@ class ProximalGradient(Solver):
     Rate :math:`O(1/k^2)` in the objective for convex problems, linear under strong convexity
     thanks to the restarts; for nonconvex penalties the residual falls as :math:`O(1/\sqrt k)`.
     An iteration reads the matrix twice, the second time only the columns of nonzero coefficients;
-    a rejected L, some one in fifteen, repeats both. Memory 6 n + 6 p numbers.
+    a rejected L, some one in fifteen, repeats both. Memory 6 n + 6 p numbers. On a user's function
+    it takes two values and one gradient, in the metric D = I, and the memory 9 n numbers.
 
     References
     ----------
@@ -99,7 +112,7 @@ class ProximalGradient(Solver):
     """
 
     name: ClassVar[str] = "prox-grad"
-    accepts: ClassVar[tuple[str, ...]] = ("Composite",)
+    accepts: ClassVar[tuple[str, ...]] = ("Composite", "SmoothComposite")
     needs: ClassVar[dict[str, tuple[str, ...]]] = {
         "loss": ("value_1d", "gradient_1d"),
         "penalty": ("prox_1d|prox_into|prox|project",),
@@ -111,7 +124,13 @@ class ProximalGradient(Solver):
         super().__post_init__()
         require_choice(self.acceleration, ("fista", "none"), "acceleration")
 
-    def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
+    def mode(self) -> int:
+        """How the momentum moves on a user's function."""
+        return FISTA if self.acceleration == "fista" else PLAIN
+
+    def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> Any:
+        if not hasattr(problem, "A"):
+            return super().init(problem, x0, warm)
         n, p = problem.A.shape
         dtype = problem.dtype
         w = start_point(problem, x0, warm)
@@ -123,25 +142,31 @@ class ProximalGradient(Solver):
         scalars[TARGET] = 0.5 * tol * problem.scales()[0]
         gates_on_distance = problem.penalty.offers("subdiff_distance_1d")
         scalars[STEP] = 1.0 if gates_on_distance else 1.0 / problem.lipschitz()
-        metric = _metric(problem)
+        metric = column_metric(problem)
         state = State(problem.lowered(), w, *wide[:3], *tall, wide[3], metric, scalars)
         _iterate(state, 0, True)
         return state
 
-    def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
+    def advance(self, problem: Any, state: Any, n: int) -> tuple[int, int]:
+        if isinstance(state, OracleState):
+            return super().advance(problem, state, n)
         return _iterate(state, n, self.acceleration == "fista")
 
-    def measure(self, problem: Any, state: State) -> Certificate:
+    def measure(self, problem: Any, state: Any) -> Certificate:
+        if isinstance(state, OracleState):
+            return super().measure(problem, state)
         fun, worst = state.scalars[FUN], state.scalars[RESIDUAL]
         kkt = Entry(worst / problem.scales()[0], "stationarity / alpha_max")
         return Certificate("stationary", {"kkt": kkt}, float(fun))
 
-    def tighten(self, problem: Any, state: State) -> bool:
+    def tighten(self, problem: Any, state: Any) -> bool:
         # The step taken understates the residual: ask for a smaller one, down to rounding.
         state.scalars[TARGET] *= 0.25
         return bool(state.scalars[TARGET] > 1e-6 * state.scalars[EPS] * problem.scales()[0])
 
-    def finish(self, problem: Any, state: State) -> dict[str, Any]:
+    def finish(self, problem: Any, state: Any) -> dict[str, Any]:
+        if isinstance(state, OracleState):
+            return super().finish(problem, state)
         p = problem.size
         point = {"x": state.w[:p]}
         warm = {"x": point["x"], "curvature": float(state.scalars[CURVATURE])}
@@ -150,20 +175,9 @@ class ProximalGradient(Solver):
         return {**point, "warm_start": warm}
 
     def work(self, problem: Any) -> float:
+        if not hasattr(problem, "A"):
+            return super().work(problem)
         return 2.0 * problem.nnz + 10.0 * sum(problem.A.shape)
-
-
-def _metric(problem: Any) -> np.ndarray:
-    """Squared norms of the columns of (A, 1), at most 1; ones if the penalty does not separate."""
-    square = np.ones(problem.size + 1)
-    if problem.penalty.offers("prox_1d"):
-        square[:-1] = problem.column_curvatures()
-        square[-1] = problem.fit_intercept
-        largest = square.max()
-        # An empty column may take any step: a long one.
-        usable = 0 < largest < np.inf
-        square = np.maximum(square / largest, 1e-30) if usable else np.ones_like(square)
-    return square.astype(problem.dtype)
 
 
 @inner

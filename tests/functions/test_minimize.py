@@ -9,6 +9,8 @@ from scipy.optimize import Bounds, OptimizeWarning, rosen, rosen_der, rosen_hess
 
 import numopt
 from numopt import Result, Status, minimize
+from numopt.penalties import L0, L1, MCP, SLOPE
+from numopt.sets import Simplex
 from numopt.solvers import LBFGS
 
 X0 = [-1.2, 1.0]
@@ -163,9 +165,12 @@ def test_solver_objects():
 
 def test_derivatives_that_are_not_used():
     with pytest.warns(RuntimeWarning, match=r"lbfgs does not use Hessian information \(hess\)"):
-        assert minimize(rosen, X0, jac=rosen_der, hess=rosen_hess).success
+        assert minimize(rosen, X0, jac=rosen_der, hess=rosen_hess, method="lbfgs").success
     with pytest.warns(RuntimeWarning, match="hessp"):
-        minimize(rosen, X0, jac=rosen_der, hessp=scipy.optimize.rosen_hess_prod)
+        hessp = scipy.optimize.rosen_hess_prod
+        minimize(rosen, X0, jac=rosen_der, hessp=hessp, method=LBFGS())
+    with pytest.warns(RuntimeWarning, match="prox-grad does not use Hessian information"):
+        minimize(rosen, X0, jac=rosen_der, hess=rosen_hess, penalty=L1(5.0))
 
 
 def test_results_pickle_and_print():
@@ -187,11 +192,46 @@ WRONG = [
     (dict(x0=["a", "b"]), TypeError, ["x0", "real"]),
     (dict(x0=[1j, 2]), TypeError, ["x0", "complex"]),
     (dict(method="ekki"), ValueError, ["Unknown solver ekki", "lbfgs", "slsqp"]),
-    (dict(method="prox-grad"), TypeError, ["ProximalGradient", "Smooth", "lbfgs"]),
+    (dict(method="admm"), ValueError, ["'admm'", "Composite", "'lbfgs'", "'newton'"]),
+    (dict(method=LBFGS), TypeError, ["class LBFGS", "LBFGS()"]),
     (dict(constraints={"type": "eq", "fun": rosen}), ValueError, ["constraints", "SLSQP"]),
     (dict(constraints=[{"type": "eq", "fun": rosen}], method="lbfgs"), ValueError, ["SLSQP"]),
-    (dict(penalty=numopt.penalties.L1(1.0)), ValueError, ["penalty", "Composite"]),
-    (dict(domain=numopt.sets.Simplex()), ValueError, ["domain", "bounds"]),
+    (
+        dict(constraints={"type": "eq", "fun": rosen}, penalty=L1(1.0), method="prox-grad"),
+        ValueError,
+        ["constraints", "SLSQP"],
+    ),
+    (dict(penalty=L1(1.0), domain=Simplex()), ValueError, ["penalty and domain", "bounds"]),
+    (dict(penalty=3.0), TypeError, ["penalty", "float", "numopt.penalties"]),
+    (dict(penalty=L1), TypeError, ["penalty", "class L1"]),
+    (dict(penalty=numopt.losses.LeastSquares([1.0])), TypeError, ["penalty", "LeastSquares"]),
+    (dict(penalty=3.0, bounds=[(0, 1)] * 2), TypeError, ["penalty", "float"]),
+    (dict(penalty=MCP(1.0), bounds=[(0, 1)] * 2), ValueError, ["bounds", "MCP", "convex"]),
+    (dict(penalty=SLOPE(1.0, [2, 1]), bounds=[(0, 1)] * 2), ValueError, ["SLOPE", "separable"]),
+    (dict(penalty=L1(1.0, [1, 2, 3])), ValueError, ["x0 has 2 entries, expected 3"]),
+    (dict(penalty=L1(1.0), method="lbfgs"), ValueError, ["'lbfgs'", "'prox-grad'", "nonconvex-ag"]),
+    (dict(penalty=L1(1.0), method="BFGS"), ValueError, ["penalty", "SciPy", "'BFGS'"]),
+    (dict(domain=Simplex(), method="SLSQP"), ValueError, ["domain", "SciPy", "'SLSQP'"]),
+    (dict(penalty=L0(1.0), method="nonconvex-ag"), TypeError, ["L0", "prox-grad"]),
+    (dict(domain=Simplex()), ValueError, ["domain without jac", "jac='2-point'"]),
+    (dict(domain=L1(1.0), jac=rosen_der), TypeError, ["domain", "L1", "penalty="]),
+    (dict(domain=(0, 1), jac=rosen_der), TypeError, ["domain", "numopt.sets", "tuple"]),
+    (dict(domain=Simplex(), jac=rosen_der, bounds=[(0, 1)] * 2), ValueError, ["Simplex", "Box"]),
+    (dict(domain=Simplex(), jac=rosen_der, method="newton"), ValueError, ["'newton'", "domain"]),
+    (dict(method="newton", jac=rosen_der), ValueError, ["newton", "hess", "2-point"]),
+    (dict(hess="2-point"), ValueError, ["hess", "callable jac"]),
+    (dict(jac=rosen_der, hess="exact"), ValueError, ["hess", "exact", "3-point"]),
+    (dict(jac=rosen_der, hess=3), ValueError, ["hess", "3"]),
+    (dict(jac=rosen_der, hess=scipy.optimize.BFGS()), ValueError, ["BFGS", "trust-constr"]),
+    (dict(jac=rosen_der, hessp=3), TypeError, ["hessp", "int"]),
+    (dict(jac=rosen_der, hess=lambda x: np.eye(3)), ValueError, ["Hessian", "(3, 3)", "(2, 2)"]),
+    (dict(jac=rosen_der, hess=lambda x: 1j * np.eye(2)), TypeError, ["Hessian", "complex"]),
+    (
+        dict(jac=rosen_der, hess=lambda x: [[1, 2], [3, 4]]),
+        ValueError,
+        ["not symmetric", "(0, 1) is 2", "(1, 0) is 3"],
+    ),
+    (dict(jac=rosen_der, hessp=lambda x, p: [1.0]), ValueError, ["hessp", "(1,)", "(2,)"]),
     (dict(bounds=[(0, 1)]), ValueError, ["number of bounds", "1", "2"]),
     (dict(bounds=[(0, 1), (1, 0)]), ValueError, ["less than", "index 1"]),
     (dict(jac="exact"), ValueError, ["jac", "exact"]),
