@@ -35,6 +35,18 @@ from numopt.core.stubs import (
     value_1d,
     value_of,
 )
+from numopt.core.totals import (
+    newton_prox,
+    sample_prox,
+    sum_conjugate,
+    sum_gradient,
+    sum_prox,
+    sum_value,
+    total_conjugate,
+    total_gradient,
+    total_prox,
+    total_value,
+)
 
 # Overloads are entered from kernels alone: without the wrappers for Python they compile faster.
 OPTIONS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -289,7 +301,9 @@ def _col_axpy(X, j, a, r):
 
 
 def n_columns(X):
-    """Number of columns of a dense or sparse matrix."""
+    """Number of columns of a dense or sparse matrix: coefficients, with several outputs."""
+    if isinstance(X, Outputs):
+        return n_columns(X.X) * X.count
     return X.indptr.size - 1 if isinstance(X, CSC) else X.shape[1]
 
 
@@ -297,45 +311,139 @@ def n_columns(X):
 def _n_columns(X):
     if isinstance(X, types.Array):
         return lambda X: X.shape[1]
+    if _is_outputs(X):
+        return lambda X: n_columns(X.X) * X.count
     return lambda X: X.indptr.size - 1
 
 
-@inner
-def predict(X, w, out):
-    """out = X w, reading only the columns where w is not 0."""
+class Outputs(NamedTuple):
+    """A matrix that acts on `count` columns at once; w and out hold theirs row by row."""
+
+    X: Any
+    count: int
+
+
+def _predict_one(X, w, out):
     out[:] = 0
     for j in range(n_columns(X)):
         if w[j] != 0:
             col_axpy(X, j, w[j], out)
 
 
-@inner
-def correlate(X, r, out):
-    """out = X' r."""
+def _correlate_one(X, r, out):
     for j in range(n_columns(X)):
         out[j] = col_dot(X, j, r)
 
 
-# ---- losses over all samples: f(z) = sum_i scale_i loss_i(z_i) -----------------------------------
+def predict(X, w, out):
+    """out = X w, reading only the columns where w is not 0."""
+    if isinstance(X, Outputs):
+        for k in range(X.count):
+            _predict_one(X.X, w[k :: X.count], out[k :: X.count])
+    else:
+        _predict_one(X, w, out)
+
+
+def correlate(X, r, out):
+    """out = X' r."""
+    if isinstance(X, Outputs):
+        for k in range(X.count):
+            _correlate_one(X.X, r[k :: X.count], out[k :: X.count])
+    else:
+        _correlate_one(X, r, out)
+
+
+def _is_outputs(X):
+    return getattr(X, "instance_class", None) is Outputs
+
+
+@generic(predict)
+def _predict(X, w, out):
+    if not _is_outputs(X):
+        return _predict_one
+    if isinstance(X[0], types.Array):
+
+        def dense(X, w, out):
+            n, p = X.X.shape
+            np.dot(X.X, w.reshape((p, X.count)), out.reshape((n, X.count)))
+
+        return dense
+
+    def sparse(X, w, out):
+        K, A = X.count, X.X
+        out[:] = 0
+        for j in range(A.indptr.size - 1):
+            for e in range(A.indptr[j], A.indptr[j + 1]):
+                i = A.indices[e]
+                for k in range(K):
+                    out[i * K + k] += A.data[e] * w[j * K + k]
+
+    return sparse
+
+
+@generic(correlate)
+def _correlate(X, r, out):
+    if not _is_outputs(X):
+        return _correlate_one
+    if isinstance(X[0], types.Array):
+
+        def dense(X, r, out):
+            n, p = X.X.shape
+            np.dot(X.X.T, r.reshape((n, X.count)), out.reshape((p, X.count)))
+
+        return dense
+
+    def sparse(X, r, out):
+        K, A = X.count, X.X
+        out[:] = 0
+        for j in range(A.indptr.size - 1):
+            for e in range(A.indptr[j], A.indptr[j + 1]):
+                i = A.indices[e]
+                for k in range(K):
+                    out[j * K + k] += A.data[e] * r[i * K + k]
+
+    return sparse
+
+
+# ---- losses over all samples ---------------------------------------------------------------------
+# f(z) = sum_i scale_i loss_i(z_i), unless the block has a `total` of its own.
+
+
+@generic(total_value)
+def _total_value(loss, scale, z):
+    return method_of(loss, "total") or sum_value
+
+
+@generic(total_gradient)
+def _total_gradient(loss, scale, z, out):
+    return method_of(loss, "total_gradient") or sum_gradient
+
+
+@generic(total_conjugate)
+def _total_conjugate(loss, scale, u):
+    return method_of(loss, "total_conjugate") or sum_conjugate
+
+
+@generic(total_prox)
+def _total_prox(loss, scale, v, step, out):
+    return method_of(loss, "total_prox") or sum_prox
+
+
+@generic(sample_prox)
+def _sample_prox(loss, v, step, i):
+    return method_of(loss, "prox_1d") or newton_prox
 
 
 @kernel
 def loss_value(loss, scale, z):
     """f(z)."""
-    total = 0.0
-    for i in range(z.size):
-        total += scale[i] * value_1d(loss, z[i], i)
-    return total
+    return total_value(loss, scale, z)
 
 
 @kernel
 def loss_gradient(loss, scale, z, out):
     """Write the gradient of f at z into out and return f(z)."""
-    total = 0.0
-    for i in range(z.size):
-        total += scale[i] * value_1d(loss, z[i], i)
-        out[i] = scale[i] * gradient_1d(loss, z[i], i)
-    return total
+    return total_gradient(loss, scale, z, out)
 
 
 @kernel
@@ -349,14 +457,16 @@ def loss_hessian(loss, scale, z):
 
 @kernel
 def loss_conjugate(loss, scale, u):
-    """f*(u) for f(z) = sum_i scale_i loss_i(z_i); samples of weight 0 need u_i = 0."""
-    total = 0.0
-    for i in range(u.size):
-        if scale[i] > 0:
-            total += scale[i] * conjugate_1d(loss, u[i] / scale[i], i)
-        elif u[i] != 0:
-            return np.inf
-    return total
+    """f*(u)."""
+    return total_conjugate(loss, scale, u)
+
+
+@kernel
+def loss_prox(loss, scale, v, step):
+    """Prox of f at v, in a new array."""
+    out = np.empty_like(v)
+    total_prox(loss, scale, v, step, out)
+    return out
 
 
 # ---- certificates --------------------------------------------------------------------------------

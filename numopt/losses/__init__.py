@@ -5,6 +5,16 @@ from numopt.losses.counts import Gamma, Poisson
 from numopt.losses.huber import Huber
 from numopt.losses.least_squares import LeastSquares
 from numopt.losses.logistic import Logistic
+from numopt.losses.multinomial import Multinomial
 from numopt.losses.squared_hinge import SquaredHinge
 
-__all__ = ["Gamma", "Huber", "LeastSquares", "Logistic", "Loss", "Poisson", "SquaredHinge"]
+__all__ = [
+    "Gamma",
+    "Huber",
+    "LeastSquares",
+    "Logistic",
+    "Loss",
+    "Multinomial",
+    "Poisson",
+    "SquaredHinge",
+]

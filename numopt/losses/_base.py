@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from numopt.core.block import Block
-from numopt.core.validate import as_vector, require_length
+from numopt.core.validate import as_array, as_vector, require_length
 
 
 class Loss(Block):
@@ -27,6 +27,21 @@ class Loss(Block):
 
     y: np.ndarray
 
+    @property
+    def n_samples(self) -> int:
+        """Number of samples n."""
+        return int(self.y.shape[0])
+
+    @property
+    def outputs(self) -> int:
+        """Numbers predicted for each sample; where that is not 1, z is an n x outputs matrix."""
+        return 1
+
+    @property
+    def has_conjugate(self) -> bool:
+        """Whether `conjugate` can be called by certificates."""
+        return self.offers("conjugate_1d") or self.offers("total_conjugate")
+
     def __post_init__(self) -> None:
         _set(self, "y", as_vector(self.y, "y"))
         weight = getattr(self, "sample_weight", None)
@@ -44,7 +59,7 @@ class Loss(Block):
             _set(self, "sample_weight", weight)
         offset = getattr(self, "offset", None)
         if offset is not None:
-            _set(self, "offset", require_length(as_vector(offset, "offset"), self.y.size, "offset"))
+            _set(self, "offset", self._flat(offset, "offset"))
 
     def scale(self, dtype: Any = np.float64) -> np.ndarray:
         """Weight of each sample in the mean: sample_weight / sum(sample_weight)."""
@@ -62,13 +77,14 @@ class Loss(Block):
 
     def _shift(self, dtype: Any) -> np.ndarray:
         offset = getattr(self, "offset", None)
-        return np.zeros(self.y.size, dtype) if offset is None else np.asarray(offset, dtype)
+        size = self.n_samples * self.outputs
+        return np.zeros(size, dtype) if offset is None else np.asarray(offset, dtype)
 
     def value(self, z: Any) -> np.float64:
         """f(z)."""
         from numopt.core.generic import loss_value
 
-        self.require("value_1d")
+        self.require("value_1d", "total")
         return loss_value(*self._at(z))
 
     def gradient(self, z: Any) -> np.ndarray:
@@ -79,12 +95,12 @@ class Loss(Block):
         """f(z) and its gradient, in one pass."""
         from numopt.core.generic import loss_gradient
 
-        self.require("value_1d")
-        self.require("gradient_1d")
+        self.require("value_1d", "total_gradient")
+        self.require("gradient_1d", "total_gradient")
         spec, scale, shifted = self._at(z)
         out = np.empty_like(shifted)
         value = loss_gradient(spec, scale, shifted, out)
-        return float(value), out
+        return float(value), out.reshape(np.shape(z))
 
     def hessian_diag(self, z: Any) -> np.ndarray:
         """Diagonal of the Hessian of f at z."""
@@ -93,17 +109,58 @@ class Loss(Block):
         self.require("hessian_1d")
         return loss_hessian(*self._at(z))
 
+    def hessian_times(self, z: Any, D: np.ndarray) -> np.ndarray:
+        """Hessian at z, or a bound on it, times the columns of D."""
+        if self.offers("hessian_1d"):
+            return self.hessian_diag(z)[:, None] * D
+        return (self.scale() * (self.smoothness or 1.0))[:, None] * D
+
+    def prox(self, v: Any, step: float = 1.0) -> np.ndarray:
+        """argmin_z |z - v|^2 / 2 + step * f(z)."""
+        from numopt.core.generic import loss_prox
+
+        if not self.offers("total_prox"):
+            self.require("prox_1d", "hessian_1d")
+        if not (step >= 0 and np.isfinite(step)):
+            raise ValueError(f"step must be a finite number >= 0, got {step!r}")
+        spec, scale, shifted = self._at(v, "v")
+        found = loss_prox(spec, scale, shifted, shifted.dtype.type(step))
+        return (found - self.shift(found.dtype)).reshape(np.shape(v))
+
     def conjugate(self, u: Any) -> float:
         """Convex conjugate f*(u)."""
         from numopt.core.generic import loss_conjugate
 
-        self.require("conjugate_1d")
-        u = require_length(as_vector(u, "u"), self.y.size, "u")
+        self.require("conjugate_1d", "total_conjugate")
+        u = self._flat(u, "u")
         value = loss_conjugate(self.spec(u.dtype), self.scale(u.dtype), u)
-        return value - u @ self.shift(u.dtype)
+        return float(value - u @ self.shift(u.dtype))
 
-    def _at(self, z: Any) -> tuple[Any, np.ndarray, np.ndarray]:
-        z = require_length(as_vector(z, "z"), self.y.size, "z")
+    def centred(self, r: np.ndarray) -> np.ndarray | None:
+        """A dual point near the gradient r that fits an intercept; None if r is one-sided.
+
+        It has to sum to 0: the heavier side shrinks, which keeps it feasible.
+        """
+        up, down = r[r > 0].sum(), -r[r < 0].sum()
+        if up <= 0 or down <= 0:
+            return None
+        return np.where(r > 0, r * min(1.0, down / up), r * min(1.0, up / down))
+
+    def best_constant(self) -> np.ndarray | None:
+        """The best intercepts of a model without coefficients, where there is a formula."""
+        return None
+
+    def _flat(self, z: Any, name: str) -> np.ndarray:
+        """Numbers of all samples, one row after the other."""
+        if self.outputs > 1 and np.ndim(z) == 2:
+            z, wanted = as_array(z, name, 2), (self.n_samples, self.outputs)
+            if z.shape != wanted:
+                raise ValueError(f"{name} has shape {z.shape}, expected {wanted}")
+            z = z.ravel()
+        return require_length(as_vector(z, name), self.n_samples * self.outputs, name)
+
+    def _at(self, z: Any, name: str = "z") -> tuple[Any, np.ndarray, np.ndarray]:
+        z = self._flat(z, name)
         return self.spec(z.dtype), self.scale(z.dtype), z + self.shift(z.dtype)
 
 

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_matrix, as_vector, require_length
+from numopt.losses._base import Loss
 from numopt.problems._base import Problem
 
 FIXED_POINT = "(|x - prox(x - s g)| + eps |x|) / (s alpha_max), s = 1/L"
@@ -31,7 +32,7 @@ class CompositeData(NamedTuple):
 class NullModel(NamedTuple):
     """The best model without what is penalised."""
 
-    w: np.ndarray  # p coefficients, of which the unpenalised ones may differ from 0; intercept
+    w: np.ndarray  # p coefficients, of which the unpenalised ones may differ from 0; intercepts
     gradient: np.ndarray  # p, of the loss with respect to the coefficients
     fun: float  # its loss
     prediction: np.ndarray  # n, its prediction
@@ -50,6 +51,10 @@ class Composite(Problem):
     - ``fixed_point`` (gate): :math:`\|x - \mathrm{prox}_{s \phi}(x - s g)\|_2 / (s \alpha_{\max})`,
       s = 1/L, for penalties without one, the rounding of x added to the norm;
     - ``gap``: duality gap over the objective at 0, where both conjugates are known.
+
+    With a loss of several outputs, as `numopt.losses.Multinomial`, x holds a p x K matrix X row by
+    row (``x.reshape(p, K)``), the prediction is A X, and the intercept is K numbers. Wherever an x
+    is given it may be the matrix itself.
 
     Parameters
     ----------
@@ -95,7 +100,7 @@ class Composite(Problem):
                     f"numopt.{'losses' if name == 'loss' else 'penalties'} or make one with "
                     "numopt.block"
                 )
-            if block.offers("gradient_1d") is not (name == "loss"):
+            if _is_loss(block) is not (name == "loss"):
                 raise TypeError(f"{name} must be a {name}, got {type(block).__name__}")
         if not isinstance(self.fit_intercept, (bool, np.bool_)):
             raise TypeError(f"fit_intercept must be True or False, got {self.fit_intercept!r}")
@@ -106,12 +111,13 @@ class Composite(Problem):
             raise ValueError(
                 f"A has no columns, and {type(self.penalty).__name__} needs at least one coordinate"
             )
-        if self.loss.y.shape[0] != n:
-            raise ValueError(f"A has {n} rows but y has {self.loss.y.shape[0]} entries")
-        if self.penalty.size not in (None, p):
+        if self.loss.n_samples != n:
+            raise ValueError(f"A has {n} rows but y has {self.loss.n_samples} entries")
+        if self.penalty.size not in (None, self.size):
+            times = "" if self.outputs == 1 else f" times {self.outputs} outputs"
             raise ValueError(
-                f"A has {p} columns but the penalty {type(self.penalty).__name__} was made for "
-                f"{self.penalty.size} coordinates"
+                f"A has {p} columns{times} but the penalty {type(self.penalty).__name__} was made "
+                f"for {self.penalty.size} coordinates"
             )
 
     @property
@@ -127,8 +133,13 @@ class Composite(Problem):
 
     @property
     def size(self) -> int:
-        """Number of coefficients."""
-        return int(self.A.shape[1])
+        """Number of coefficients: columns of A, times the outputs of the loss."""
+        return int(self.A.shape[1]) * self.outputs
+
+    @property
+    def outputs(self) -> int:
+        """Numbers predicted for each sample."""
+        return int(self.loss.outputs)
 
     @property
     def nnz(self) -> int:
@@ -140,34 +151,53 @@ class Composite(Problem):
         """Whether loss and penalty are."""
         return bool(self.loss.convex and self.penalty.convex)
 
-    @np.errstate(over="ignore", invalid="ignore")
-    def predict(self, x: Any, intercept: float = 0.0) -> np.ndarray:
-        """A x + b in float64, offsets not included."""
-        x = require_length(as_vector(x, "x", np.float64), self.size, "x")
-        return _times(self.A, x) + intercept
+    def as_x(self, x: Any, name: str = "x", dtype: Any = np.float64) -> np.ndarray:
+        """The variable as a vector: a matrix of coefficients is laid out row by row."""
+        if self.outputs > 1 and np.shape(x) == (self.A.shape[1], self.outputs):
+            x = np.ravel(x)
+        return require_length(as_vector(x, name, dtype), self.size, name)
 
-    def objective(self, x: Any, intercept: float = 0.0) -> float:
+    @np.errstate(over="ignore", invalid="ignore")
+    def predict(self, x: Any, intercept: Any = 0.0) -> np.ndarray:
+        """A x + b in float64, offsets not included; n x K with K outputs."""
+        z = self._forward(self.as_x(x)).reshape(self.A.shape[0], -1) + intercept
+        return z if self.outputs > 1 else z[:, 0]
+
+    def _forward(self, x: np.ndarray) -> np.ndarray:
+        """A x, row by row with several outputs."""
+        K = self.outputs
+        return _times(self.A, x) if K == 1 else _times(self.A, x.reshape(-1, K)).ravel()
+
+    def _adjoint(self, r: np.ndarray) -> np.ndarray:
+        """A' r, laid out as x."""
+        K = self.outputs
+        return _times(self.A.T, r) if K == 1 else _times(self.A.T, r.reshape(-1, K)).ravel()
+
+    def objective(self, x: Any, intercept: Any = 0.0) -> float:
         """f(A x + b) + penalty(x)."""
-        z = self.predict(x, intercept)
-        return float(self.loss.value(z)) + self._judge().value(np.asarray(x, np.float64))
+        x = self.as_x(x)
+        return float(self.loss.value(self.predict(x, intercept))) + self._judge().value(x)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def certificate(self, x: Any, intercept: float = 0.0) -> Certificate:
+    def certificate(self, x: Any, intercept: Any = 0.0) -> Certificate:
         """Stationarity, and for convex problems the duality gap, at (x, b)."""
         from numopt.core.generic import judge, loss_gradient
 
-        x = require_length(as_vector(x, "x", np.float64), self.size, "x")
+        x = self.as_x(x)
         data, penalty = self._judged(), self._judge()
         kind = "global" if self.convex else "stationary"
-        z = _times(self.A, x)
-        z += intercept
+        z = self._forward(x)
+        if self.outputs == 1:
+            z += intercept
+        else:
+            z.reshape(-1, self.outputs)[:] += intercept
         if not isfinite(z.sum()):
             return Certificate(kind, {"kkt": Entry(np.inf, "the prediction overflows")}, np.inf)
         z += data.offset
         r = np.empty_like(z)
         loss = float(loss_gradient(data.loss, data.scale, z, r))
-        g = _times(self.A.T, r)
-        total = float(r.sum())
+        g = self._adjoint(r)
+        total = float(r.sum()) if self.outputs == 1 else self._largest_total(r)
         if not isfinite(total + g.sum()):
             return Certificate(kind, {"kkt": Entry(np.inf, "the gradient overflows")}, loss)
         scale, fun_at_0 = self.scales()
@@ -197,17 +227,17 @@ class Composite(Problem):
         """The dual point nearest to r, up to a factor, and A' of it; None if r is one-sided."""
         if not self.fit_intercept:
             return r, g
-        # It must sum to 0: shrink its heavier side, which keeps it feasible.
-        up, down = r[r > 0].sum(), -r[r < 0].sum()
-        if up <= 0 or down <= 0:
-            return None
-        r = np.where(r > 0, r * min(1.0, down / up), r * min(1.0, up / down))
-        return r, _times(self.A.T, r)
+        centred = self.loss.centred(r)
+        return None if centred is None else (centred, self._adjoint(centred))
+
+    def _largest_total(self, r: np.ndarray) -> float:
+        """Largest sum of a column of r, what an intercept sees of it."""
+        return float(np.abs(r.reshape(-1, self.outputs).sum(0)).max())
 
     def _dual_terms(self, r: np.ndarray, g: np.ndarray) -> float:
         """`dual_terms` for penalties that do not separate; inf where no conjugate is known."""
         penalty = self._judge()
-        if not (self.loss.offers("conjugate_1d") and penalty.has_conjugate):
+        if not (self.loss.has_conjugate and penalty.has_conjugate):
             return float(np.inf)
         s = penalty.dual_scale(-g)
         return float(self.loss.conjugate(s * r) + penalty.conjugate(-s * g))
@@ -262,15 +292,20 @@ class Composite(Problem):
     def _null_model(self) -> NullModel:
         weights = getattr(self.penalty, "coordinate_weights", None)
         free = np.flatnonzero(weights == 0) if weights is not None else np.array([], int)
-        columns = _columns(self.A, free)
-        if self.fit_intercept:
-            columns = np.column_stack([columns, np.ones(len(columns))])
-        fitted, z = _fit_free(self.loss, columns)
-        w = np.zeros(self.size + 1)
-        w[free] = fitted[: free.size]
-        w[self.size] = fitted[-1] if self.fit_intercept else 0.0
+        w = np.zeros(self.size + self.outputs)
+        best = self.loss.best_constant() if self.fit_intercept and free.size == 0 else None
+        if best is not None:
+            w[self.size :] = best
+            z = np.tile(best, self.A.shape[0])
+        else:
+            columns, K = _columns(self.A, free, self.outputs), self.outputs
+            if self.fit_intercept:
+                columns = np.column_stack([columns, np.tile(np.eye(K), (self.A.shape[0], 1))])
+            fitted, z = _fit_free(self.loss, columns)
+            w[free] = fitted[: free.size]
+            w[self.size :] = fitted[free.size :] if self.fit_intercept else 0.0
         value, r = self.loss.value_and_gradient(z)
-        return NullModel(w, _times(self.A.T, r), float(value), z)
+        return NullModel(w, self._adjoint(r), float(value), z)
 
     def lipschitz(self) -> float:
         """Largest curvature of f(A x), by power iteration; 1 for a zero matrix."""
@@ -278,7 +313,7 @@ class Composite(Problem):
 
     def _lipschitz(self) -> float:
         weight = np.sqrt(self.loss.scale())
-        v = np.random.default_rng(0).standard_normal(self.size)
+        v = np.random.default_rng(0).standard_normal(self.A.shape[1])
         square = 0.0
         for _ in range(100):
             norm = np.linalg.norm(v)
@@ -292,7 +327,7 @@ class Composite(Problem):
         return square * (self.loss.smoothness or 1.0) or 1.0
 
     def column_curvatures(self) -> np.ndarray:
-        """Weighted squared norm of each column, sum_i s_i A_ij^2."""
+        """Weighted squared norm of each column, sum_i s_i A_ij^2, for each coefficient."""
         return self.cached("column_curvatures", (self.loss, self.A), self._column_curvatures)
 
     def _column_curvatures(self) -> np.ndarray:
@@ -300,8 +335,10 @@ class Composite(Problem):
         if sp.issparse(self.A):
             squares = np.asarray(self.A.data, np.float64) ** 2
             square = sp.csc_array((squares, self.A.indices, self.A.indptr), self.A.shape)
-            return np.asarray(square.T @ weight)
-        return np.einsum("i,ij,ij->j", weight, self.A, self.A)
+            found = np.asarray(square.T @ weight)
+        else:
+            found = np.einsum("i,ij,ij->j", weight, self.A, self.A)
+        return found if self.outputs == 1 else np.repeat(found, self.outputs)
 
     def lowered(self) -> CompositeData:
         """The form kernels take; matrix and loss are lowered once."""
@@ -311,7 +348,7 @@ class Composite(Problem):
         )
 
     def _lowered(self) -> tuple[Any, Any, np.ndarray, np.ndarray]:
-        from numopt.core.generic import CSC
+        from numopt.core.generic import CSC, Outputs
 
         dtype = self.dtype
         if sp.issparse(self.A):
@@ -325,6 +362,8 @@ class Composite(Problem):
             )
         else:
             X = np.require(self.A, dtype, ["F", "A", "W"])
+        if self.outputs > 1:
+            X = Outputs(X, self.outputs)
         return X, self.loss.spec(dtype), self.loss.scale(dtype), self.loss.shift(dtype)
 
 
@@ -334,14 +373,14 @@ def _knows_distance(penalty: Any) -> bool:
 
 def _times(A: Any, x: np.ndarray) -> np.ndarray:
     """A x in float64; a float32 matrix is widened a slice at a time, never whole."""
-    if x.size > 1000 and not sp.issparse(A) and A.flags.f_contiguous:
+    if x.ndim == 1 and x.size > 1000 and not sp.issparse(A) and A.flags.f_contiguous:
         support = np.flatnonzero(x)
         if 20 * support.size < x.size:  # read the columns that count
             A, x = A[:, support], x[support]
     if A.dtype == np.float64 or sp.issparse(A):
         return np.asarray(A @ x, np.float64)
     rows = max(1, 2**20 // max(A.shape[1], 1))
-    out = np.empty(A.shape[0])
+    out = np.empty((A.shape[0], *x.shape[1:]))
     for i in range(0, A.shape[0], rows):
         out[i : i + rows] = A[i : i + rows].astype(np.float64) @ x
     return out
@@ -372,9 +411,19 @@ def _largest(A: Any, sample: bool = False) -> float:
     return float(max(entries.max(), -entries.min()))
 
 
-def _columns(A: Any, index: np.ndarray) -> np.ndarray:
-    chosen = A[:, index]
-    return np.asarray(chosen.toarray() if sp.issparse(chosen) else chosen, np.float64)
+def _is_loss(block: Any) -> bool:
+    return isinstance(block, Loss) or getattr(type(block), "__numopt_family__", None) is Loss
+
+
+def _columns(A: Any, index: np.ndarray, outputs: int) -> np.ndarray:
+    """What the coefficients of these numbers multiply, dense."""
+    chosen = A[:, index // outputs]
+    chosen = np.asarray(chosen.toarray() if sp.issparse(chosen) else chosen, np.float64)
+    if outputs == 1:
+        return chosen
+    spread = np.zeros((A.shape[0], outputs, index.size))
+    spread[:, index % outputs, np.arange(index.size)] = chosen
+    return spread.reshape(A.shape[0] * outputs, index.size)
 
 
 def _fit_free(loss: Any, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -386,11 +435,7 @@ def _fit_free(loss: Any, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     value = loss.value(z)
     for _ in range(50):
         gradient = columns.T @ loss.gradient(z)
-        if loss.offers("hessian_1d"):
-            weight = loss.hessian_diag(z)
-        else:
-            weight = loss.scale() * (loss.smoothness or 1.0)
-        hessian = (columns.T * weight) @ columns
+        hessian = columns.T @ loss.hessian_times(z, columns)
         direction = np.linalg.lstsq(hessian, -gradient, rcond=1e-12)[0]
         decrease = float(gradient @ direction)
         if not np.isfinite(decrease):

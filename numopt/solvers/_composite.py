@@ -15,27 +15,27 @@ from numopt.core.generic import (
     value_of,
 )
 from numopt.core.jit import inner
-from numopt.core.validate import as_vector, require_length
 
 
 def start_point(problem: Any, x0: Any, warm: dict[str, Any]) -> np.ndarray:
     """w = (x, b) to start from: `warm`, `x0`, or the best model without what is penalised."""
-    w = problem.null_model().w.astype(problem.dtype)
+    w, p = problem.null_model().w.astype(problem.dtype), problem.size
     for name, x in (("warm_start['x']", warm.get("x")), ("x0", x0)):
         if x is not None:
-            w[:-1] = require_length(as_vector(x, name), problem.size, name)
+            w[:p] = problem.as_x(x, name, None)
             break
     if problem.fit_intercept:
-        w[-1] = warm.get("intercept", w[-1])
+        w[p:] = warm.get("intercept", w[p:])
     return w
 
 
 def column_metric(problem: Any) -> np.ndarray:
     """Squared norms of the columns of (A, 1), at most 1; ones if the penalty does not separate."""
-    square = np.ones(problem.size + 1)
+    p = problem.size
+    square = np.ones(p + problem.outputs)
     if problem.penalty.offers("prox_1d"):
-        square[:-1] = problem.column_curvatures()
-        square[-1] = problem.fit_intercept
+        square[:p] = problem.column_curvatures()
+        square[p:] = problem.fit_intercept
         largest = square.max()
         # An empty column may take any step: a long one.
         usable = 0 < largest < np.inf
@@ -43,13 +43,20 @@ def column_metric(problem: Any) -> np.ndarray:
     return square.astype(problem.dtype)
 
 
+def free_part(w: np.ndarray, p: int) -> Any:
+    """The intercept in w = (x, b): a number, or one for each output."""
+    return w[p] if w.size == p + 1 else w[p:]
+
+
 @inner
 def predict_affine(data, w, z):
-    """z = X w + b + offset, where w ends in the intercept b."""
+    """z = X w + b + offset, where w ends in the intercepts b, one for each output."""
     p = n_columns(data.X)
+    K = w.size - p
     predict(data.X, w[:p], z)
-    for i in range(z.size):
-        z[i] += w[p] + data.offset[i]
+    for k in range(K):
+        for i in range(k, z.size, K):
+            z[i] += w[p + k] + data.offset[i]
 
 
 @inner
@@ -57,7 +64,11 @@ def gradient_affine(data, r, g):
     """g = (X' r, sum r or 0): gradient with respect to w = (x, b)."""
     p = n_columns(data.X)
     correlate(data.X, r, g[:p])
-    g[p] = r.sum() if data.intercept else r.dtype.type(0)
+    K = g.size - p
+    for k in range(K):
+        g[p + k] = 0
+        if data.intercept:
+            g[p + k] = r[k::K].sum()
 
 
 @inner
@@ -67,7 +78,7 @@ def residual(data, w, z, r, g, scratch, step):
     fun = loss_gradient(data.loss, data.scale, z, r) + value_of(data.penalty, w[:p])
     gradient_affine(data, r, g)
     worst = stationarity(data.penalty, w[:p], g[:p], step, scratch[:p])
-    free = abs(g[p])
-    if not free <= worst:
-        worst = free
+    for k in range(p, g.size):
+        if not abs(g[k]) <= worst:
+            worst = abs(g[k])
     return fun, worst

@@ -21,6 +21,7 @@ from numopt.linalg.vector import (
 from numopt.solvers._accelerated import FISTA, PLAIN
 from numopt.solvers._composite import (
     column_metric,
+    free_part,
     gradient_affine,
     predict_affine,
     residual,
@@ -114,7 +115,7 @@ class ProximalGradient(OnOracles):
     name: ClassVar[str] = "prox-grad"
     accepts: ClassVar[tuple[str, ...]] = ("Composite", "SmoothComposite")
     needs: ClassVar[dict[str, tuple[str, ...]]] = {
-        "loss": ("value_1d", "gradient_1d"),
+        "loss": ("value_1d|total_gradient", "gradient_1d|total_gradient"),
         "penalty": ("prox_1d|prox_into|prox|project",),
     }
 
@@ -131,10 +132,10 @@ class ProximalGradient(OnOracles):
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> Any:
         if not hasattr(problem, "A"):
             return super().init(problem, x0, warm)
-        n, p = problem.A.shape
         dtype = problem.dtype
+        n = problem.A.shape[0] * problem.outputs
         w = start_point(problem, x0, warm)
-        tall, wide = np.zeros((6, n), dtype), np.zeros((4, p + 1), dtype)
+        tall, wide = np.zeros((6, n), dtype), np.zeros((4, w.size), dtype)
         scalars = np.zeros(7)
         scalars[CURVATURE] = warm.get("curvature", 0.0)
         scalars[EPS] = np.finfo(dtype).eps
@@ -171,13 +172,13 @@ class ProximalGradient(OnOracles):
         point = {"x": state.w[:p]}
         warm = {"x": point["x"], "curvature": float(state.scalars[CURVATURE])}
         if problem.fit_intercept:
-            point["intercept"] = warm["intercept"] = state.w[p]
+            point["intercept"] = warm["intercept"] = free_part(state.w, p)
         return {**point, "warm_start": warm}
 
     def work(self, problem: Any) -> float:
         if not hasattr(problem, "A"):
             return super().work(problem)
-        return 2.0 * problem.nnz + 10.0 * sum(problem.A.shape)
+        return (2.0 * problem.nnz + 10.0 * sum(problem.A.shape)) * problem.outputs
 
 
 @inner
@@ -186,7 +187,7 @@ def _start(state):
     data, s = state.data, state.scalars
     p = n_columns(data.X)
     if not data.intercept:
-        state.w[p] = 0
+        state.w[p:] = 0
     predict_affine(data, state.w, state.z)
     copy_into(state.z, state.z_old)
     copy_into(state.w, state.w_old)
