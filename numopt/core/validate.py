@@ -57,6 +57,24 @@ def as_matrix(value: Any, name: str) -> Any:
     return columns
 
 
+def as_symmetric(P: Any, name: str) -> Any:
+    """A symmetric matrix: asymmetry of rounding size is averaged away, more is refused."""
+    P = as_matrix(P, name)
+    if P.shape[0] != P.shape[1]:
+        raise ValueError(f"{name} must be square, got shape {P.shape}")
+    difference = abs(P - P.T)
+    worst = float(difference.max()) if P.shape[0] else 0.0
+    if worst == 0:
+        return P
+    if not worst <= 1e-10 * float(abs(P).max()):
+        full = difference.toarray() if sp.issparse(difference) else difference
+        i, j = sorted(int(k) for k in np.unravel_index(int(np.argmax(full)), P.shape))
+        raise ValueError(
+            f"{name} is not symmetric: [{i}, {j}] and [{j}, {i}] differ by {worst:.3g}"
+        )
+    return (P + P.T) / 2
+
+
 def _real(value: np.ndarray, name: str, dtype: Any) -> np.ndarray:
     if value.dtype.kind == "f":
         wide = np.float64 if value.dtype not in (np.float32, np.float64) else value.dtype

@@ -13,6 +13,7 @@ _WHERE = {
     "QuadraticProgram": "quadratic_program",
     "Smooth": "smooth",
     "SmoothComposite": "smooth_composite",
+    "Splitting": "splitting",
 }
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "QuadraticProgram",
     "Smooth",
     "SmoothComposite",
+    "Splitting",
 ]
 
 

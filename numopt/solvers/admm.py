@@ -1,4 +1,4 @@
-"""Alternating direction method of multipliers with a cached factorisation."""
+"""Alternating direction method of multipliers."""
 
 from __future__ import annotations
 
@@ -6,106 +6,107 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import scipy.linalg
-import scipy.sparse as sp
 
-from numopt.core.engine import BREAKDOWN, DONE, GROW, RUNNING, Solver
-from numopt.core.generic import correlate, predict, prox_into
-from numopt.core.jit import inner, kernel
+from numopt.core.engine import BREAKDOWN, DONE, RUNNING, Solver
 from numopt.core.result import Certificate
-from numopt.core.validate import require_positive
-from numopt.linalg.cholesky import cholesky_solve_into
-from numopt.linalg.vector import dot
-from numopt.losses import LeastSquares
-from numopt.solvers._composite import start_point
+from numopt.core.validate import (
+    as_vector,
+    require_choice,
+    require_count,
+    require_length,
+    require_positive,
+)
+from numopt.linalg.maps import Map
+from numopt.solvers import _least_squares as least_squares
+from numopt.solvers._anderson import Anderson
+from numopt.solvers._steps import Step, step_of
+from numopt.terms import _Quadratic
 
 # Places in State.scalars.
-(
-    RHO, RHO_NEXT, CHANGES, MOST_CHANGES, LOW, HIGH, COUNT, CURVATURE, ERROR, TARGET, MEASURED,
-) = range(11)  # fmt: skip
+RHO, COUNT, CHANGES, SETTLED, RESIDUAL, ERROR, TARGET, MEASURED, PRIMAL, DUAL = range(10)
 
-# rho is looked at every so many iterations, changed so often and by such a factor at most.
-EVERY, CHANGES_LIMIT, LARGEST_FACTOR = 10, 50, 100.0
-# Largest Gram matrix that is made dense from sparse data.
-DENSE_LIMIT = 5000
-
-
-class Quadratic(NamedTuple):
-    """Least squares |B x - t|^2 / 2 as its prox needs it, B = S^(1/2) (A - 1 a')."""
-
-    gram: np.ndarray  # B'B if A is tall, else B B'
-    linear: np.ndarray  # B't if A is tall, else t
-    root: np.ndarray  # n, square roots of the sample weights s
-    mean: np.ndarray  # p, weighted column means a of A; zeros without an intercept
-    level: float  # weighted mean of the targets; 0 without an intercept
-
-
-class ProxQuadratic(NamedTuple):
-    """The x-step, compiled form."""
-
-    X: Any  # A, lowered
-    L: np.ndarray  # Cholesky factor of gram + rho I
-    linear: np.ndarray
-    root: np.ndarray
-    mean: np.ndarray
-    e: np.ndarray  # n, scratch
-    tall: bool  # whether A has at least as many rows as columns
+# Looks at rho between which nothing changed, before acceleration starts.
+SETTLE = 3
+# Curvatures count if the correlation of the differences they come from exceeds this.
+CORRELATED = 0.2
+# The step from one rho to the next is within a factor 1 + LEAP / k^2.
+LEAP = 1e10
+# rho moves if its estimate differs by this factor, plus 3 % for each move before; where it takes a
+# factorisation, by the second one, and every so many iterations rather than every other one.
+FACTOR, DEAR_FACTOR, EVERY, DEAR_EVERY = 1.2, 2.0, 2, 10
+RULES = ("spectral", "balance", "fixed")
 
 
 class State(NamedTuple):
     """What an iteration needs."""
 
-    f: ProxQuadratic  # prox of the loss
-    penalty: Any  # Spec of the penalty
-    x: np.ndarray  # minimiser of loss and coupling
-    z: np.ndarray  # ... of penalty and coupling: the point returned
-    z_old: np.ndarray  # z of the iteration before
-    u: np.ndarray  # scaled multiplier, rho u in the subdifferential of the penalty at z
-    v: np.ndarray  # argument of the prox at hand
+    f: Step  # x-step
+    g: Step  # z-step
+    A: Map
+    B: Map
+    c: np.ndarray  # right-hand side of the equations
+    x: np.ndarray
+    z: np.ndarray
+    y: np.ndarray  # multipliers, -B'y a subgradient of g at z
+    w: np.ndarray  # argument of the z-step, y / rho - B z: all that one iteration tells the next
+    seen: np.ndarray  # -A x, B z, y of the x-step, y of the z-step when rho was last looked at
+    Bz: np.ndarray  # of the iteration before
+    Ax: np.ndarray
+    anderson: Anderson
     scalars: np.ndarray  # see the names above
 
 
 @dataclass(frozen=True, kw_only=True)
 class ADMM(Solver):
-    r"""Alternating direction method of multipliers for least squares with a penalty.
+    r"""Alternating direction method of multipliers with a penalty that finds itself.
 
-    Splits :math:`f(x) + \phi(z)`, x = z, with the scaled multiplier u and over-relaxation a:
+    For :math:`f(x) + g(z)` with :math:`A x + B z = c`, scaled multipliers u and over-relaxation a:
 
     .. math::
-       x_{k+1} &= \mathrm{prox}_{f / \rho}(z_k - u_k) \\
-       z_{k+1} &= \mathrm{prox}_{\phi / \rho}(h + u_k), \qquad h = a x_{k+1} + (1 - a) z_k \\
-       u_{k+1} &= u_k + h - z_{k+1}
+       x_{k+1} &= \arg\min_x f(x) + \tfrac\rho2 \|A x + B z_k - c + u_k\|^2 \\
+       z_{k+1} &= \arg\min_z g(z) + \tfrac\rho2 \|h + B z - c + u_k\|^2,
+                  \qquad h = a A x_{k+1} - (1 - a) (B z_k - c) \\
+       u_{k+1} &= u_k + h + B z_{k+1} - c
 
-    The first step solves with a Cholesky factor of :math:`A^T S A + \rho I`, or of
-    :math:`A A^T + \rho I` if A has more columns than rows, made once for each :math:`\rho` and
-    kept with the problem. An intercept is eliminated by weighted centring. Every 10 iterations
-    :math:`\rho` is moved by the ratio of the relative primal and dual residuals if that is off by
-    more than 10, at most 50 times. The point returned is z: it satisfies the penalty's
-    constraints and has exact zeros.
+    which in the variable :math:`w = h + u - c` is :math:`w \leftarrow w + a (A x + B z - c)`. Every
+    other iteration the curvatures of both dual functions along the last steps give a new
+    :math:`\rho`, as in Barzilai and Borwein's method; once it stays, w is accelerated by Anderson's
+    method with a safeguard. Factorisations are kept with the terms of the problem: for dense data
+    eigenvectors that serve every :math:`\rho`, for sparse ones an analysed pattern.
 
     Parameters
     ----------
     rho : float, optional
-        First penalty parameter; the mean squared column norm of :math:`S^{1/2} A` if not given.
+        First penalty parameter; 1 or the mean curvature of a quadratic g if not given.
     relaxation : float, default 1.6
         Over-relaxation a, in (0, 2).
-    adaptive : bool, default True
-        Whether to adapt rho; it stays fixed for nonconvex penalties, which would make it cycle.
+    adapt : {"spectral", "balance", "fixed"}, default "spectral"
+        Rule for rho: by curvatures, by the ratio of relative primal and dual residuals every 10
+        iterations, or none. It stays fixed for nonconvex problems, which it would make cycle.
+    memory : int, default 5
+        Differences that Anderson acceleration keeps; 0 switches it off.
+    linearised : bool, default False
+        Take proximal gradient steps on the coupling, with products only, where a map is not
+        orthogonal. Without it quadratics are minimised by systems (conjugate gradients for
+        operators) and only other functions of a general map are treated so.
     **limits
         See `Solver`.
 
     Notes
     -----
-    The loss has to be `LeastSquares`. Converges for convex penalties and any rho, the rate being
-    linear once the active set of a polyhedral penalty is found; for nonconvex penalties a small
-    rho can fail to converge. With m = min(n, p), a factor costs :math:`m^3 / 3` multiplications
-    and an iteration :math:`2 m^2`, with two products with A more if p > n.
+    Takes every `Splitting`, and `Composite` with the loss `LeastSquares`, whose point is the one
+    of the penalty, with exact zeros. Converges for convex problems with a saddle point and any
+    rho, linearly once the active set of a polyhedral problem is found. With dense data of n rows
+    and p columns and m = min(n, p), the eigenvectors cost some :math:`10 m^3` and an iteration
+    :math:`4 m^2`, with two products more if p > n.
 
     References
     ----------
     S. Boyd, N. Parikh, E. Chu, B. Peleato, J. Eckstein, "Distributed optimization and statistical
     learning via the alternating direction method of multipliers", Found. Trends Mach. Learn. 3,
     2011, doi 10.1561/2200000016.
+    Z. Xu, M. Figueiredo, T. Goldstein, "Adaptive ADMM with spectral penalty parameter selection",
+    AISTATS 2017, arXiv 1605.07246.
     B. Wohlberg, "ADMM penalty parameter selection by residual balancing", 2017, arXiv 1704.06209.
 
     Examples
@@ -121,14 +122,16 @@ class ADMM(Solver):
     """
 
     name: ClassVar[str] = "admm"
-    accepts: ClassVar[tuple[str, ...]] = ("Composite",)
+    accepts: ClassVar[tuple[str, ...]] = ("Composite", "Splitting")
     needs: ClassVar[dict[str, tuple[str, ...]]] = {
         "penalty": ("prox_1d|prox_into|prox|project",),
     }
 
     rho: float | None = None
     relaxation: float = 1.6
-    adaptive: bool = True
+    adapt: str = "spectral"
+    memory: int = 5
+    linearised: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -137,47 +140,124 @@ class ADMM(Solver):
         require_positive(self.relaxation, "relaxation")
         if not self.relaxation < 2:
             raise ValueError(f"relaxation must lie in (0, 2), got {self.relaxation!r}")
+        require_choice(self.adapt, RULES, "adapt")
+        require_count(self.memory, "memory")
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
-        if not isinstance(problem.loss, LeastSquares):
-            raise TypeError(
-                f"ADMM takes the loss LeastSquares, got {type(problem.loss).__name__}; "
-                "use ProximalGradient"
-            )
-        n, p = problem.A.shape
+        splitting = least_squares.split(problem)
+        A, B = splitting.maps
         dtype = problem.dtype
-        quadratic = _quadratic(problem)
-        # Mean eigenvalue of B'B; a rho far from it drowns one term in the rounding of the other.
-        size = float(np.trace(quadratic.gram)) / max(p, 1) or 1.0
-        span = float(np.finfo(dtype).eps) ** 0.5
-        scalars = np.zeros(11)
-        scalars[LOW], scalars[HIGH] = span * size, size / span
-        scalars[RHO] = warm.get("rho", self.rho or size)
-        scalars[CURVATURE] = float(np.linalg.norm(quadratic.gram))
-        # The error bound that iterations go by is often a hundred times too large.
-        scalars[TARGET] = 100 * self._tol(problem) * problem.scales()[0]
-        # For nonconvex penalties a falling rho makes the iterates cycle.
-        scalars[MOST_CHANGES] = CHANGES_LIMIT if self.adaptive and problem.penalty.convex else 0
-        L = self._factor(problem, scalars)
-        f = ProxQuadratic(problem.lowered().X, L, *quadratic[1:4], np.zeros(n, dtype), p <= n)
-        x, z, z_old, u, v = np.zeros((5, p), dtype)
-        state = State(f, problem.penalty.spec(dtype), x, z, z_old, u, v, scalars)
-        z[:] = start_point(problem, x0, warm)[:p]
-        # The multiplier with which a solution is a fixed point.
-        prediction = problem.predict(z, self._intercept(problem, state))
-        u[:] = problem.A.T @ problem.loss.gradient(prediction).astype(dtype) / -scalars[RHO]
-        return state
+        x = np.zeros(A.shape[1], dtype)
+        given = warm.get("x", x0)
+        if given is not None:
+            what = "x0" if "x" not in warm else "warm_start['x']"
+            x[:] = require_length(as_vector(given, what), x.size, what)
+        elif splitting is not problem:
+            x[:] = least_squares.start(problem)
+        c = splitting.target.astype(dtype)
+        z = _start_of_z(splitting, x, warm).astype(dtype)
+        y = _multipliers(splitting, z, warm).astype(dtype)
+        f, g = (step_of(*pair, self.linearised) for pair in ((splitting.f, A), (splitting.g, B)))
+        scalars = np.zeros(10)
+        scalars[RHO] = rho = warm.get("rho", self.rho or least_squares.mean_curvature(splitting))
+        scalars[RESIDUAL] = scalars[ERROR] = scalars[MEASURED] = np.inf
+        scalars[TARGET] = 30 * self._tol(problem)
+        Ax, Bz = np.array(A.times(x)), np.array(B.times(z))
+        w = y / dtype.type(rho) - Bz
+        memory = self.memory if splitting.convex and f.exact and g.exact else 0
+        seen = np.full((4, c.size), np.nan, dtype)
+        return State(f, g, A, B, c, x, z, y, w, seen, Bz, Ax, Anderson(memory), scalars)
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
-        return _iterate(state, n, state.x.dtype.type(self.relaxation))
+        convex = problem.convex
+        for k in range(n):
+            self._iterate(state, convex)
+            error = state.scalars[ERROR]
+            if not error < np.inf:
+                return k + 1, BREAKDOWN
+            if error <= state.scalars[TARGET]:
+                return k + 1, DONE
+        return n, RUNNING
 
-    def grow(self, problem: Any, state: State) -> State:
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    def _iterate(self, state: State, convex: bool) -> None:
+        """One step of w, and a look at rho."""
+        s, w = state.scalars, state.w
+        rho = float(s[RHO])
+        tol = 0.05 * rho * s[RESIDUAL] if s[COUNT] else 0.1 * rho * float(np.linalg.norm(w))
+        state.z[:] = state.g(w, rho, state.z, tol)
+        Bz = state.B.times(state.z)
+        u = w + Bz
+        state.y[:] = rho * u
+        t = u + Bz
+        t -= state.c
+        state.x[:] = state.f(t, rho, state.x, tol)
+        Ax = state.A.times(state.x)
+        step = Ax + Bz
+        step -= state.c
+        sizes = [float(np.sqrt(v @ v)) for v in (step, Ax, Bz, state.c, u)]
+        s[RESIDUAL] = sizes[0]
+        # -A'(y + rho r) is a subgradient of f at x: so much is y off.
+        s[ERROR] = _ratio(sizes[0], max(sizes[1:4])) + _ratio(sizes[0], sizes[4])
+        s[COUNT] += 1
+        moved = False
+        if convex and self.adapt != "fixed":
+            yh = rho * (u + step)
+            dear = not (state.f.cheap and state.g.cheap)
+            look = EVERY if self.adapt == "spectral" and not dear else DEAR_EVERY
+            estimate = None
+            if s[COUNT] % look == 0:
+                if self.adapt == "spectral":
+                    estimate = _curvature(state.seen, Ax, Bz, yh, state.y)
+                    state.seen[0], state.seen[1], state.seen[2], state.seen[3] = (
+                        -Ax,
+                        Bz,
+                        yh,
+                        state.y,
+                    )
+                if estimate is None and s[COUNT] % DEAR_EVERY == 0:
+                    estimate = rho * self._imbalance(state, Bz, u, sizes)
+                if estimate is not None:
+                    leap = 1 + LEAP / s[COUNT] ** 2
+                    estimate = min(max(estimate, rho / leap), rho * leap)
+                    moved = self._move(state, estimate, DEAR_FACTOR if dear else FACTOR)
+                s[SETTLED] = 0 if moved else s[SETTLED] + 1
+            state.Ax[:], state.Bz[:] = Ax, Bz
+        step *= state.w.dtype.type(self.relaxation)
+        if moved:
+            # u, not w, is what keeps its meaning: rho u is the multiplier.
+            state.w[:] = (u + step) * state.w.dtype.type(rho / s[RHO]) - Bz
+        elif state.anderson.memory and (s[SETTLED] >= SETTLE or self.adapt == "fixed"):
+            state.w[:] = state.anderson.step(w, step)
+        else:
+            w += step
+
+    @staticmethod
+    def _imbalance(state: State, Bz: Any, u: Any, sizes: list[float]) -> float:
+        """Factor by which the ratio of relative primal and dual residuals moves rho."""
+        primal = np.linalg.norm(state.Ax + Bz - state.c) / np.float64(max(sizes[1:4]))
+        change = Bz - state.Bz
+        image, pull = (np.linalg.norm(state.A.adjoint(v)) for v in (change, u))
+        typical = sizes[4] * image / np.linalg.norm(change)
+        # Where f is flat A'u vanishes, and the length of u has to serve.
+        dual = image / (pull if pull > 1e-3 * typical else typical) if image > 0 else image
+        ratio = float(primal / dual)
+        if not (ratio > 10 or ratio < 0.1):  # NaN, as at x = z = 0, is neither
+            return 1.0
+        return min(max(ratio**0.5, 0.01), 100.0)
+
+    def _move(self, state: State, rho: float, factor: float) -> bool:
+        """Take a new rho if it is another one."""
         s = state.scalars
-        before, s[RHO] = s[RHO], s[RHO_NEXT]
+        factor *= 1.03 ** s[CHANGES]
+        if not (s[RHO] / rho > factor or rho / s[RHO] > factor):
+            return False
+        if not 1e-300 < rho < 1e300:
+            return False
+        s[RHO] = rho
         s[CHANGES] += 1
-        L = self._factor(problem, s)
-        state.u[:] *= before / s[RHO]
-        return state._replace(f=state.f._replace(L=L))
+        state.anderson.forget()
+        return True
 
     def measure(self, problem: Any, state: State) -> Certificate:
         certificate = super().measure(problem, state)
@@ -185,162 +265,72 @@ class ADMM(Solver):
         return certificate
 
     def tighten(self, problem: Any, state: State) -> bool:
-        # Ask for the bound that goes with the tolerance, by what was measured at this one.
+        # Ask for the error that goes with the tolerance, by what was measured at this one.
         s = state.scalars
-        s[TARGET] = s[ERROR] * min(max(0.9 / s[MEASURED], 1e-3), 0.5)
-        return bool(s[TARGET] > 1e-3 * np.finfo(problem.dtype).eps * problem.scales()[0])
+        s[TARGET] = s[ERROR] * min(max(0.9 / s[MEASURED], 1e-3), 0.7)
+        return bool(s[TARGET] > 1e-3 * np.finfo(problem.dtype).eps)
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         rho = float(state.scalars[RHO])
-        warm = {"x": state.z, "rho": rho}
-        point = {"x": state.z, "rho": rho, "rho_changes": int(state.scalars[CHANGES])}
-        if problem.fit_intercept:
-            point["intercept"] = warm["intercept"] = self._intercept(problem, state)
+        warm = {"x": state.x, "z": state.z, "y": state.y, "rho": rho}
+        point = {"x": state.x, "rho": rho, "rho_changes": int(state.scalars[CHANGES])}
+        if type(problem).__name__ == "Composite":
+            if problem.fit_intercept:
+                point["intercept"] = least_squares.intercept(problem, state.x)
+        else:
+            point.update(z=state.z, y=state.y)
         return {**point, "warm_start": warm}
 
     def work(self, problem: Any) -> float:
-        n, p = problem.A.shape
-        return p * (p + 10.0) if p <= n else n * (n + 10.0) + 2.0 * problem.nnz + 10.0 * p
+        if type(problem).__name__ == "Composite":
+            n, p = problem.A.shape
+            least = min(n, p)
+            return 2000.0 + 2 * least * least + (2.0 * problem.nnz if p > n else 0.0)
+        parts = [getattr(m, "explicit", None) for m in problem.maps]
+        parts += [
+            getattr(t, name, None) for t in (problem.f, problem.g) for name in ("F", "P", "S")
+        ]
+        entries = sum(float(getattr(part, "size", 0)) for part in parts)
+        return 2000.0 + 20.0 * (problem.rows + problem.size) + 2 * entries
 
     def _tol(self, problem: Any) -> float:
         return self.tol if self.tol is not None else problem.default_tol
 
-    def _intercept(self, problem: Any, state: State) -> float:
-        quadratic = _quadratic(problem)
-        return quadratic.level - float(quadratic.mean.astype(np.float64) @ state.z)
 
-    def _factor(self, problem: Any, scalars: np.ndarray) -> np.ndarray:
-        """Cholesky factor of gram + rho I; rho is raised if that is singular to rounding."""
-        gram = _quadratic(problem).gram
-        known = problem.cached("admm factor", _data(problem), dict)
-        L = known.get(scalars[RHO])
-        while L is None:
-            shifted = gram.copy(order="F")
-            shifted[np.diag_indices_from(shifted)] += scalars[RHO]
-            try:
-                L = scipy.linalg.cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
-            except scipy.linalg.LinAlgError:
-                scalars[RHO] = max(10 * scalars[RHO], scalars[LOW])
-            else:
-                known.clear()  # one factor at a time
-                known[scalars[RHO]] = L
-        return L
+def _start_of_z(splitting: Any, x: np.ndarray, warm: dict[str, Any]) -> np.ndarray:
+    B = splitting.maps[1]
+    if "z" in warm:
+        return require_length(as_vector(warm["z"], "warm_start['z']"), B.shape[1], "z")
+    rest = splitting.target - splitting.maps[0].times(x)
+    if B.tight:
+        return B.adjoint(rest) / B.tight
+    return np.zeros(B.shape[1])
 
 
-def _data(problem: Any) -> tuple[Any, ...]:
-    return problem.loss, problem.A, problem.fit_intercept
+def _multipliers(splitting: Any, z: np.ndarray, warm: dict[str, Any]) -> np.ndarray:
+    """Those given, or such that a smooth g is stationary."""
+    g, B = splitting.g, splitting.maps[1]
+    if "y" in warm:
+        return require_length(as_vector(warm["y"], "warm_start['y']"), splitting.rows, "y")
+    if isinstance(g, _Quadratic) and B.scale is not None:
+        return g.gradient(z) / -B.scale
+    return np.zeros(splitting.rows)
 
 
-def _quadratic(problem: Any) -> Quadratic:
-    return problem.cached("quadratic", _data(problem), lambda: _build(problem))
+def _ratio(a: float, b: float) -> float:
+    return a / b if b > 0 else float(a != 0)
 
 
-def _build(problem: Any) -> Quadratic:
-    A, loss, dtype = problem.A, problem.loss, problem.dtype
-    n, p = A.shape
-    if sp.issparse(A) and min(n, p) > DENSE_LIMIT:
-        raise ValueError(
-            f"A is sparse with shape {A.shape}: ADMM would factor a dense matrix of order "
-            f"{min(n, p)} > {DENSE_LIMIT}; use ProximalGradient"
-        )
-    weight = loss.scale()
-    root = np.sqrt(weight)
-    target = loss.y - loss.shift()
-    mean, level = np.zeros(p), 0.0
-    if problem.fit_intercept:
-        mean, level = A.T @ weight, float(weight @ target)
-    target = root * (target - level)
-    if sp.issparse(A):
-        B = sp.diags_array(root) @ A
-        linear = B.T @ target
-        # Centring by rank-one terms keeps A sparse.
-        if p <= n:
-            gram = (B.T @ B).toarray() - np.outer(mean, mean)
-        else:
-            cross = np.outer(root, root * (A @ mean))
-            gram = (B @ B.T).toarray() - cross - cross.T + np.outer(root, root) * (mean @ mean)
-    else:
-        B = A - mean.astype(dtype)
-        B *= root.astype(dtype)[:, None]
-        linear = B.T @ target
-        gram = B.T @ B if p <= n else B @ B.T
-    linear = linear if p <= n else target
-    gram, linear, root, mean = (np.asarray(v, dtype) for v in (gram, linear, root, mean))
-    return Quadratic(gram, linear, root, mean, level)
-
-
-@inner
-def _prox_quadratic(f, v, rho, x):
-    """x = argmin |B x - t|^2 / 2 + rho |x - v|^2 / 2."""
-    if f.tall:
-        for j in range(x.size):
-            x[j] = f.linear[j] + rho * v[j]
-        cholesky_solve_into(f.L, x)
-        return
-    # x = v + B' (B B' + rho I)^-1 (t - B v)
-    e = f.e
-    predict(f.X, v, e)
-    shift = dot(f.mean, v)
-    for i in range(e.size):
-        e[i] = f.linear[i] - f.root[i] * (e[i] - shift)
-    cholesky_solve_into(f.L, e)
-    total = 0.0
-    for i in range(e.size):
-        e[i] *= f.root[i]
-        total += e[i]
-    correlate(f.X, e, x)
-    for j in range(x.size):
-        x[j] += v[j] - total * f.mean[j]
-
-
-@kernel
-def _iterate(state, n, relaxation):
-    s = state.scalars
-    x, z, u, v = state.x, state.z, state.u, state.v
-    rho, step = x.dtype.type(s[RHO]), x.dtype.type(1 / s[RHO])
-    for k in range(n):
-        for j in range(x.size):
-            v[j] = z[j] - u[j]
-            state.z_old[j] = z[j]
-        _prox_quadratic(state.f, v, rho, x)
-        for j in range(x.size):
-            v[j] = z[j] + relaxation * (x[j] - z[j]) + u[j]
-        prox_into(state.penalty, v, step, z)
-        imbalance = _update(state, relaxation)
-        s[COUNT] += 1
-        if not s[ERROR] < np.inf:
-            return k + 1, BREAKDOWN
-        if s[ERROR] <= s[TARGET]:
-            return k + 1, DONE
-        if s[COUNT] % EVERY == 0 and s[CHANGES] < s[MOST_CHANGES]:
-            if imbalance > 10 or imbalance < 0.1:  # NaN, as at x = z = 0, is neither
-                factor = min(max(np.sqrt(imbalance), 1 / LARGEST_FACTOR), LARGEST_FACTOR)
-                s[RHO_NEXT] = min(max(s[RHO] * factor, s[LOW]), s[HIGH])
-                if s[RHO_NEXT] != s[RHO]:
-                    return k + 1, GROW
-    return n, RUNNING
-
-
-@inner
-def _update(state, relaxation):
-    """Multiplier and error bound; returns the relative primal residual over the dual one.
-
-    rho u is a subgradient of the penalty at z, so that the distance of the loss' gradient there
-    from -rho u bounds the stationarity of z: the dual residual, and at most |B'B|_F |x - z|.
-    """
-    s = state.scalars
-    primal, dual, size_x, size_z, size_u, worst = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for j in range(state.x.size):
-        x, z, z_old = state.x[j], state.z[j], state.z_old[j]
-        state.u[j] = state.v[j] - z
-        primal += (x - z) ** 2
-        dual += (z - z_old) ** 2
-        size_x += x * x
-        size_z += z * z
-        size_u += state.u[j] * state.u[j]
-        distance = abs((relaxation - 1) * (x - z_old) - (z - z_old))
-        if not distance <= worst:
-            worst = distance
-    s[ERROR] = s[RHO] * worst + s[CURVATURE] * np.sqrt(primal)
-    size = max(size_x, size_z)
-    return np.sqrt(primal * size_u) / np.sqrt(dual * size)
+def _curvature(
+    seen: np.ndarray, Ax: np.ndarray, Bz: np.ndarray, yh: np.ndarray, y: np.ndarray
+) -> float | None:
+    """Geometric mean of the spectral steps of both dual functions, None if neither tells."""
+    found = []
+    for d, e in ((-Ax - seen[0], yh - seen[2]), (seen[1] - Bz, y - seen[3])):
+        de, dd, ee = float(d @ e), float(d @ d), float(e @ e)
+        if de > CORRELATED * np.sqrt(dd) * np.sqrt(ee):  # NaN before the first look
+            steepest, least = ee / de, de / dd
+            found.append(least if 2 * least > steepest else steepest - least / 2)
+    if not found:
+        return None
+    return float(np.exp(np.mean(np.log(found))))
