@@ -36,12 +36,12 @@ VECTOR_METHODS = {
     "subdiff_distance_of": "x, grad",  # max over blocks of dist(-grad, subdifferential)
     "conjugate_of": "u",
 }
-# Losses that are no sum over samples; scale holds the weights of the samples in the mean.
-TOTAL_METHODS = {
-    "total": "scale, z",
-    "total_gradient": "scale, z, out",  # returns the value
-    "total_conjugate": "scale, u",
-    "total_prox": "scale, v, step, out",
+# For penalties that are sums over groups: their part of group g, as the fields `order` and `starts`
+# list its coordinates. Vectors are whole ones, of which only those coordinates are touched.
+GROUP_METHODS = {
+    "value_group": "x, g",
+    "prox_group": "v, step, g, out",
+    "subdiff_distance_group": "x, grad, g",
 }
 # User-facing vector forms; a user's class may write these instead, and they are compiled as well.
 PUBLIC_METHODS = {
@@ -51,7 +51,7 @@ PUBLIC_METHODS = {
     "conjugate": "u",
     "project": "x",
 }
-COMPILED_METHODS = {**SCALAR_METHODS, **VECTOR_METHODS, **TOTAL_METHODS, **PUBLIC_METHODS}
+COMPILED_METHODS = {**SCALAR_METHODS, **VECTOR_METHODS, **GROUP_METHODS, **PUBLIC_METHODS}
 
 # Fields that stay out of the Spec: the front of a block folds them into its data; weights do not
 # where the methods of a class read them.
@@ -270,7 +270,7 @@ def _family(methods: dict[str, Any]) -> type[Block]:
     from numopt.losses._base import Loss
     from numopt.penalties._base import Penalty
 
-    return Loss if {"gradient_1d", "total_gradient"} & methods.keys() else Penalty
+    return Loss if "gradient_1d" in methods else Penalty
 
 
 def _graft(cls: Any, family: type[Block]) -> None:
@@ -312,8 +312,8 @@ def _coerce(value: Any, field: dataclasses.Field[Any], owner: str) -> Any:
             raise TypeError(f"{owner}: {field.name} must be a number, got {value!r}")
         return value
     if isinstance(value, numbers.Real):
-        if isinstance(value, numbers.Integral) and annotation in ("int", "int | None"):
-            return int(value)
+        if annotation == "int":
+            return int(value)  # type: ignore[call-overload]
         if math.isnan(number := float(value)):
             raise ValueError(f"{owner}: {field.name} is NaN; give a number")
         return number

@@ -83,48 +83,61 @@ class Grouped(_Labelled):
             total += (x[self.order[k]] / largest) ** 2
         return largest * np.sqrt(total)
 
+    def l1_part(self):
+        """Slope of an L1 norm within groups, per unit of weight."""
+        return 0.0
+
+    def value_group(self, x, g):
+        norm = self.group_norm(x, g)
+        if norm > 0 and self.weights[g] > 0:
+            return self.weights[g] * value_1d(self.radial, norm, g)
+        return norm * 0
+
     def value_of(self, x):
         total = 0.0
         for g in range(self.starts.size - 1):
-            norm = self.group_norm(x, g)
-            if norm > 0 and self.weights[g] > 0:
-                total += self.weights[g] * value_1d(self.radial, norm, g)
+            total += self.value_group(x, g)
         return total
+
+    def prox_group(self, v, step, g, out):
+        w, factor = self.weights[g], 1.0
+        if w == np.inf:
+            factor = 0.0
+        elif w > 0:
+            norm = self.group_norm(v, g)
+            factor = prox_1d(self.radial, norm, step * w * 1.0, g) / norm if norm > 0 else 0.0
+        for k in range(self.starts[g], self.starts[g + 1]):
+            # A plain 0 where the group goes, not -0.
+            out[self.order[k]] = v[self.order[k]] * factor if factor > 0 else 0.0
 
     def prox_into(self, v, step, out):
         for g in range(self.starts.size - 1):
-            w, factor = self.weights[g], 1.0
-            if w == np.inf:
-                factor = 0.0
-            elif w > 0:
-                norm = self.group_norm(v, g)
-                factor = prox_1d(self.radial, norm, step * w * 1.0, g) / norm if norm > 0 else 0.0
-            for k in range(self.starts[g], self.starts[g + 1]):
-                # A plain 0 where the group goes, not -0.
-                out[self.order[k]] = v[self.order[k]] * factor if factor > 0 else 0.0
+            self.prox_group(v, step, g, out)
+
+    def subdiff_distance_group(self, x, grad, g):
+        w, norm = self.weights[g], self.group_norm(x, g)
+        if w == np.inf:
+            return 0.0 if norm == 0 else np.inf
+        if w == 0:
+            return self.group_norm(grad, g) * 1.0
+        if norm == 0:
+            size = self.group_norm(grad, g) / w
+            return w * subdiff_distance_1d(self.radial, norm, size, g) * 1.0
+        # The part of the gradient along x meets the scalar slope; the rest must vanish.
+        along = 0.0
+        for k in range(self.starts[g], self.starts[g + 1]):
+            along += grad[self.order[k]] * (x[self.order[k]] / norm)
+        rest = 0.0
+        for k in range(self.starts[g], self.starts[g + 1]):
+            j = self.order[k]
+            rest += (grad[j] - along * (x[j] / norm)) ** 2
+        radial = w * subdiff_distance_1d(self.radial, norm, along / w, g)
+        return np.sqrt(radial * radial + rest)
 
     def subdiff_distance_of(self, x, grad):
         worst = 0.0
         for g in range(self.starts.size - 1):
-            w, norm = self.weights[g], self.group_norm(x, g)
-            if w == np.inf:
-                distance = 0.0 if norm == 0 else np.inf
-            elif w == 0:
-                distance = self.group_norm(grad, g)
-            elif norm == 0:
-                size = self.group_norm(grad, g) / w
-                distance = w * subdiff_distance_1d(self.radial, norm, size, g)
-            else:
-                # The part of the gradient along x meets the scalar slope; the rest must vanish.
-                along = 0.0
-                for k in range(self.starts[g], self.starts[g + 1]):
-                    along += grad[self.order[k]] * (x[self.order[k]] / norm)
-                rest = 0.0
-                for k in range(self.starts[g], self.starts[g + 1]):
-                    j = self.order[k]
-                    rest += (grad[j] - along * (x[j] / norm)) ** 2
-                radial = w * subdiff_distance_1d(self.radial, norm, along / w, g)
-                distance = np.sqrt(radial * radial + rest)
+            distance = self.subdiff_distance_group(x, grad, g)
             if not distance <= worst:
                 worst = distance
         return worst
@@ -302,59 +315,51 @@ class SparseGroupLasso(Grouped, Norm):
             low, high = np.where(above, middle, low), np.where(above, high, middle)
         return float(high.max())
 
-    def value_of(self, x):
-        total = 0.0
-        for g in range(self.starts.size - 1):
-            w, norm = self.weights[g], self.group_norm(x, g)
-            if norm > 0 and w > 0:
-                size = 0.0
-                for k in range(self.starts[g], self.starts[g + 1]):
-                    size += abs(x[self.order[k]])
-                total += w * self.alpha * (self.l1_ratio * size + (1 - self.l1_ratio) * norm)
-        return total
+    def l1_part(self):
+        return self.alpha * self.l1_ratio
 
-    def prox_into(self, v, step, out):
-        for g in range(self.starts.size - 1):
-            w = self.weights[g]
-            threshold = step * w * self.alpha * self.l1_ratio if w < np.inf else w
-            for k in range(self.starts[g], self.starts[g + 1]):
-                j = self.order[k]
-                if w == 0:
-                    out[j] = v[j]
-                else:
-                    t = abs(v[j]) - threshold if w < np.inf else -w
-                    out[j] = (t if v[j] > 0 else -t) if t > 0 else 0.0
-            if w == 0 or w == np.inf:
-                continue
+    def value_group(self, x, g):
+        w, norm = self.weights[g], self.group_norm(x, g)
+        if not (norm > 0 and w > 0):
+            return norm * 0
+        size = 0.0
+        for k in range(self.starts[g], self.starts[g + 1]):
+            size += abs(x[self.order[k]])
+        return w * self.alpha * (self.l1_ratio * size + (1 - self.l1_ratio) * norm)
+
+    def prox_group(self, v, step, g, out):
+        w = self.weights[g]
+        threshold = step * w * self.alpha * self.l1_ratio if w < np.inf else w
+        for k in range(self.starts[g], self.starts[g + 1]):
+            j = self.order[k]
+            if w == 0:
+                out[j] = v[j]
+            else:
+                t = abs(v[j]) - threshold if w < np.inf else -w
+                out[j] = (t if v[j] > 0 else -t) if t > 0 else 0.0
+        if w > 0 and w < np.inf:
             norm = self.group_norm(out, g)
             shrunk = norm - step * w * self.alpha * (1 - self.l1_ratio)
             for k in range(self.starts[g], self.starts[g + 1]):
                 j = self.order[k]
                 out[j] = out[j] * (shrunk / norm) if shrunk > 0 and out[j] != 0 else 0.0
 
-    def subdiff_distance_of(self, x, grad):
-        worst = 0.0
-        for g in range(self.starts.size - 1):
-            w, norm = self.weights[g], self.group_norm(x, g)
-            total = 0.0
-            if w == np.inf:
-                distance = 0.0 if norm == 0 else np.inf
+    def subdiff_distance_group(self, x, grad, g):
+        w, norm = self.weights[g], self.group_norm(x, g)
+        if w == np.inf:
+            return 0.0 if norm == 0 else np.inf
+        total = 0.0
+        flat = w * self.alpha * self.l1_ratio
+        curved = w * self.alpha * (1 - self.l1_ratio)
+        for k in range(self.starts[g], self.starts[g + 1]):
+            j = self.order[k]
+            if x[j] == 0:
+                part = max(abs(grad[j]) - flat, 0.0)
             else:
-                flat = w * self.alpha * self.l1_ratio
-                round_ = w * self.alpha * (1 - self.l1_ratio)
-                for k in range(self.starts[g], self.starts[g + 1]):
-                    j = self.order[k]
-                    if x[j] == 0:
-                        part = max(abs(grad[j]) - flat, 0.0)
-                    else:
-                        part = grad[j] + (flat if x[j] > 0 else -flat) + round_ * (x[j] / norm)
-                    total += part * part
-                distance = np.sqrt(total)
-                if norm == 0:
-                    distance = max(distance - round_, 0.0)
-            if not distance <= worst:
-                worst = distance
-        return worst
+                part = grad[j] + (flat if x[j] > 0 else -flat) + curved * (x[j] / norm)
+            total += part * part
+        distance = np.sqrt(total)
+        return max(distance - curved, 0.0) if norm == 0 else distance
 
 
 def set_groups(penalty: Any) -> None:

@@ -1,4 +1,4 @@
-"""Kernels of coordinate descent on quadratic models of `Composite` problems."""
+"""Kernels of working-set methods for `Composite`: passes over the data, screening, line search."""
 
 from __future__ import annotations
 
@@ -7,40 +7,26 @@ from numba import types
 
 from numopt.core.generic import (
     CSC,
-    col_axpy,
     col_dot,
+    conjugate_1d,
+    conjugate_bound_1d,
+    dual_terms,
     generic,
     hessian_1d,
     loss_gradient,
     loss_value,
     method_of,
     n_columns,
-    prox_1d,
-    subdiff_distance_1d,
+    predict,
     value_of,
 )
 from numopt.core.jit import kernel
-from numopt.solvers._composite import gradient_affine, predict_affine
+from numopt.solvers._composite import predict_affine
+from numopt.solvers._units import coordinate, span, stays_zero, violation_of
 
-
-def violation_1d(penalty, x, grad, curvature, j):
-    """How far coordinate j is from stationary: subdifferential distance or scaled prox move."""
-    if "subdiff_distance_1d" in type(penalty).compiled_methods:
-        return subdiff_distance_1d(penalty, x, grad, j)
-    step = 1.0 / curvature
-    return abs(x - prox_1d(penalty, x - step * grad, step, j)) * curvature
-
-
-@generic(violation_1d)
-def _violation_1d(penalty, x, grad, curvature, j):
-    if method_of(penalty, "subdiff_distance_1d") is not None:
-        return lambda penalty, x, grad, curvature, j: subdiff_distance_1d(penalty, x, grad, j)
-
-    def moved(penalty, x, grad, curvature, j):
-        step = 1.0 / curvature
-        return abs(x - prox_1d(penalty, x - step * grad, step, j)) * curvature
-
-    return moved
+# What `standing` says of a unit: in every pass; left out until the others are done, since it seems
+# to stay 0; proven to be 0 at the optimum.
+IN_PLAY, ASIDE, OUT = range(3)
 
 
 def weighted_square(X, j, h):
@@ -72,37 +58,38 @@ def _weighted_square(X, j, h):
     return sparse
 
 
-def weighted_axpy(X, j, a, h, r):
-    """R += a h * x_j."""
-    if isinstance(X, CSC):
-        start, stop = X.indptr[j], X.indptr[j + 1]
-        rows = X.indices[start:stop]
-        r[rows] += a * h[rows] * X.data[start:stop]
-    else:
-        r += a * h * X[:, j]
+def _scalar_feasible_scale(penalty, g):
+    s = 1.0
+    for j in range(g.size):
+        if not np.isfinite(conjugate_1d(penalty, g[j], j)):
+            s = min(s, conjugate_bound_1d(penalty, j) / g[j])
+    return s
 
 
-@generic(weighted_axpy)
-def _weighted_axpy(X, j, a, h, r):
-    if isinstance(X, types.Array):
+def feasible_scale(penalty, g):
+    """Largest s <= 1 at which the conjugate of the penalty is finite at s g, where it is known."""
+    if "conjugate_1d" in type(penalty).compiled_methods:
+        return _scalar_feasible_scale(penalty, g)
+    return 1.0
 
-        def dense(X, j, a, h, r):
-            for i in range(r.size):
-                r[i] += a * h[i] * X[i, j]
 
-        return dense
-
-    def sparse(X, j, a, h, r):
-        for k in range(X.indptr[j], X.indptr[j + 1]):
-            i = X.indices[k]
-            r[i] += a * h[i] * X.data[k]
-
-    return sparse
+@generic(feasible_scale)
+def _feasible_scale(penalty, g):
+    if method_of(penalty, "conjugate_1d") is None:
+        return lambda penalty, g: 1.0
+    return _scalar_feasible_scale
 
 
 @kernel
-def full_pass(data, w, z, r, g, curvature, violation, known):
-    """Prediction, gradients and violations of all coordinates at w = (x, b), from scratch.
+def column_dots(X, index, h, out):
+    """out = X_W' h."""
+    for k in range(index.size):
+        out[k] = col_dot(X, index[k], h)
+
+
+@kernel
+def full_pass(data, w, z, r, g, curvature, violation, standing, known):
+    """Prediction, gradients and violations at w = (x, b) of the units in play, from scratch.
 
     Where the gradient is `known`, g holds it already. Returns the objective and the largest
     violation, the intercept's included.
@@ -110,14 +97,91 @@ def full_pass(data, w, z, r, g, curvature, violation, known):
     p = n_columns(data.X)
     predict_affine(data, w, z)
     fun = loss_gradient(data.loss, data.scale, z, r) + value_of(data.penalty, w[:p])
-    if not known:
-        gradient_affine(data, r, g)
-    worst = abs(g[p])
-    for j in range(p):
-        violation[j] = violation_1d(data.penalty, w[j], g[j], curvature[j], j)
-        if not violation[j] <= worst:
-            worst = violation[j]
+    g[p] = r.sum() if data.intercept else r.dtype.type(0)
+    worst = max(abs(g[p]), visit(data, w, r, g, curvature, violation, standing, IN_PLAY, known))
     return fun, worst
+
+
+@kernel
+def visit(data, w, r, g, curvature, violation, standing, which, known):
+    """Gradients and violations of the units that stand `which` way, where r is up to date."""
+    worst, p = 0.0, n_columns(data.X)
+    for u in range(standing.size):
+        if standing[u] != which:
+            violation[u] = 0
+            continue
+        if not known:
+            start, stop = span(data.penalty, u)
+            for k in range(start, stop):
+                j = coordinate(data.penalty, k)
+                g[j] = col_dot(data.X, j, r)
+        violation[u] = violation_of(data.penalty, w[:p], g[:p], curvature, u)
+        if not violation[u] <= worst:
+            worst = violation[u]
+    return worst
+
+
+@kernel
+def revisit(data, units, index, w, z, r, g, curvature, violation):
+    """The same of the working set alone, where the prediction is up to date."""
+    p = n_columns(data.X)
+    fun = loss_gradient(data.loss, data.scale, z, r) + value_of(data.penalty, w[:p])
+    g[p] = r.sum() if data.intercept else r.dtype.type(0)
+    for k in range(index.size):
+        g[index[k]] = col_dot(data.X, index[k], r)
+    worst = abs(g[p])
+    for k in range(units.size):
+        u = units[k]
+        violation[u] = violation_of(data.penalty, w[:p], g[:p], curvature, u)
+        if not violation[u] <= worst:
+            worst = violation[u]
+    return fun, worst
+
+
+@kernel
+def set_aside(data, w, g, reach, standing, scratch):
+    """Leave out the units that stay 0 if no gradient moves by more than `reach`; how many."""
+    p, count = n_columns(data.X), 0
+    for u in range(standing.size):
+        if standing[u] == IN_PLAY and stays_zero(data.penalty, w[:p], g[:p], reach, u, scratch):
+            standing[u] = ASIDE
+            count += 1
+    return count
+
+
+@kernel
+def rule_out(data, w, r, g, fun, smoothness, norms, standing, scratch):
+    """Leave out for good what the duality gap proves to be 0 at the optimum; how many.
+
+    The dual objective is strongly concave: the optimal dual point lies within
+    sqrt(2 smoothness gap) of any other, in the norm sum_i u_i^2 / scale_i, so that gradient j is
+    off by no more than that times the weighted norm of column j. Gradients have to be up to date
+    in all units that are not out yet.
+    """
+    p, count = n_columns(data.X), 0
+    u, excess = r, 0.0
+    if data.intercept:  # the dual point has to sum to 0
+        excess = abs(g[p])
+        u = r - data.scale * g[p]
+    # What gradients can be off by is added to their size, so that the point is feasible for sure.
+    for j in range(p):
+        scratch[j] = abs(g[j]) + excess * norms[j]
+    s = feasible_scale(data.penalty, scratch[:p])
+    for j in range(p):
+        scratch[j] *= s
+    dual = dual_terms(data.loss, data.scale, data.offset, data.penalty, s * u, scratch[:p])
+    if not np.isfinite(dual):
+        return count
+    gap = max(fun + dual, 0.0) + 1e-15 * abs(fun)
+    radius = 1.000001 * (np.sqrt(2 * smoothness * gap) + s * excess)
+    for j in range(p):
+        scratch[j] = s * g[j]
+    for j in range(standing.size):  # singles: no conjugate of groups is known in scalar form
+        reach = radius * norms[j]
+        if standing[j] != OUT and stays_zero(data.penalty, w[:p], scratch, reach, j, scratch):
+            standing[j] = OUT
+            count += 1
+    return count
 
 
 @kernel
@@ -139,93 +203,30 @@ def curvatures(data, z, h, out, bound):
 
 
 @kernel
-def gather(X, index, out):
-    """Columns `index` of X, dense, in Fortran order."""
-    for k in range(index.size):
-        for i in range(out.shape[0]):
-            out[i, k] = 0
-        col_axpy(X, index[k], 1.0, out[:, k])
+def search(data, w, z, r, step, fun, noise, halvings):
+    """Backtrack along the step until the objective has fallen enough; whether it has.
 
-
-@kernel
-def descend(penalty, index, Q, q, w, tol, sweeps, floor):
-    """Cyclic coordinate descent on q'd + d'Qd/2 + sum phi(w + d), in place.
-
-    Curvatures below `floor` are raised to it: above a penalty's concavity its prox is continuous,
-    so that coordinates slide to the next stationary point instead of jumping past it.
-
-    q is the gradient at w and is kept up to date. Returns the largest violation of the last sweep
-    and how many sweeps were done.
+    w and z are moved there.
     """
-    worst = 0.0
-    for sweep in range(sweeps):
-        worst = 0.0
-        for k in range(index.size):
-            if not Q[k, k] > 0:
-                continue
-            curvature = max(Q[k, k], floor)
-            violation = violation_1d(penalty, w[k], q[k], curvature, index[k])
-            if not violation <= worst:
-                worst = violation
-            if violation == 0:
-                continue
-            step = 1.0 / curvature
-            new = prox_1d(penalty, w[k] - step * q[k], step, index[k])
-            d = new - w[k]
-            if d != 0:
-                w[k] = new
-                for i in range(q.size):
-                    q[i] += d * Q[i, k]
-        if worst <= tol:
-            return worst, sweep + 1
-    return worst, sweeps
-
-
-@kernel
-def descend_residual(data, index, h, curvature, u, mass, w, tol, sweeps, floor):
-    """The same without a Gram matrix: u = r + h * (X d + db) is kept up to date instead.
-
-    With an intercept its shift db is minimised over after every move; `mass` is sum h. Returns
-    the largest violation, the sweeps done and db.
-    """
-    worst, shift = 0.0, 0.0
-    for sweep in range(sweeps):
-        worst = 0.0
-        if data.intercept:
-            total = 0.0
-            for i in range(u.size):
-                total += u[i]
-            db = -total / mass
-            shift += db
-            for i in range(u.size):
-                u[i] += h[i] * db
-        for k in range(index.size):
-            j = index[k]
-            L = max(curvature[j], floor)
-            grad = col_dot(data.X, j, u)
-            violation = violation_1d(data.penalty, w[k], grad, L, j)
-            if not violation <= worst:
-                worst = violation
-            if violation == 0 or not curvature[j] > 1e-300:
-                continue
-            new = prox_1d(data.penalty, w[k] - grad / L, 1.0 / L, j)
-            d = new - w[k]
-            if d != 0:
-                w[k] = new
-                weighted_axpy(data.X, j, d, h, u)
-        if worst <= tol:
-            return worst, sweep + 1, shift
-    return worst, sweeps, shift
-
-
-@kernel
-def objective_along(data, w, z, dw, dz, t):
-    """Objective at (w, z) + t (dw, dz)."""
     p = n_columns(data.X)
-    w_new = np.empty_like(w)
-    z_new = np.empty_like(z)
-    for j in range(w.size):
-        w_new[j] = w[j] + t * dw[j]
+    dz = np.empty_like(z)
+    predict(data.X, step[:p], dz)
+    slope = 0.0
     for i in range(z.size):
-        z_new[i] = z[i] + t * dz[i]
-    return loss_value(data.loss, data.scale, z_new) + value_of(data.penalty, w_new[:p])
+        dz[i] += step[p]
+        slope += r[i] * dz[i]
+    full, there = w + step, np.empty_like(z)
+    decrease = slope + value_of(data.penalty, full[:p]) - value_of(data.penalty, w[:p])
+    t = 1.0
+    for _ in range(halvings):
+        for j in range(w.size):
+            full[j] = w[j] + t * step[j]
+        for i in range(z.size):
+            there[i] = z[i] + t * dz[i]
+        value = loss_value(data.loss, data.scale, there) + value_of(data.penalty, full[:p])
+        if value <= fun + 1e-4 * t * min(decrease, 0.0) + noise:
+            w[:] = full
+            z[:] = there
+            return True
+        t *= 0.5
+    return False

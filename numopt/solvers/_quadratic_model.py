@@ -1,150 +1,265 @@
-"""Quadratic models on a working set: Gram matrices, their minimiser, the search along the step.
-
-`state` is that of `WorkingSetCD`, whose fields these functions read by name.
-"""
+"""Quadratic models on a working set: Gram matrices and their minimiser."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import get_lapack_funcs
 
 from numopt.core.engine import time_left
-from numopt.solvers._coordinate_descent import descend, gather, objective_along
+from numopt.core.generic import col_axpy
+from numopt.core.jit import kernel
+from numopt.solvers._units import add_curvatures, kinks_at_zero, slopes_on, sweep, value_on
+
+# Rows of the working set's columns that are multiplied at once: they stay in the cache.
+CHUNK = 2**17
 
 
-def working_columns(problem: Any, state: Any, working: np.ndarray) -> Any:
-    """Columns of the working set, which begins with those at hand; sparse if A is sparse."""
-    if sp.issparse(problem.A):
-        chosen = problem.A[:, working]
-        dense = chosen.nnz > 0.2 * chosen.shape[0] * chosen.shape[1]
-        return chosen.toarray(order="F") if dense else chosen
-    old = state.columns.shape[1]
-    columns = np.empty((state.z.size, working.size), state.w.dtype, "F")
-    columns[:, :old] = state.columns
-    gather(state.data.X, working[old:], columns[:, old:])
-    return columns
+class Model(NamedTuple):
+    """q'(v - w) + (v - w)' Q (v - w) / 2 + penalty(v), over the coordinates of some units."""
+
+    units: np.ndarray  # of the working set
+    starts: np.ndarray  # units + 1, where the coordinates of each begin
+    index: np.ndarray  # their coordinates
+    Q: np.ndarray  # Gram matrix over them
+    bounds: np.ndarray  # units, bound on the largest eigenvalue of each unit's own part of Q
+    q: np.ndarray  # gradient at w
+    w: np.ndarray  # the point, moved in place
+    x: np.ndarray  # p, scratch
+    v: np.ndarray  # p, scratch
 
 
-def weighted_product(left: Any, right: Any, h: np.ndarray) -> np.ndarray:
-    """Left' diag(h) right."""
-    if sp.issparse(left):
-        return (left.T @ right.multiply(h[:, None])).toarray()
-    return left.T @ (right * h[:, None])
+class Rows(NamedTuple):
+    """Some columns of a sparse matrix, row by row."""
+
+    starts: np.ndarray
+    columns: np.ndarray
+    data: np.ndarray
 
 
-def weighted_gram(problem: Any, state: Any) -> tuple[np.ndarray, np.ndarray]:
-    if sp.issparse(state.columns):
-        gram = np.asfortranarray(weighted_product(state.columns, state.columns, state.h))
-    else:
-        scaled = state.columns * np.sqrt(state.h)[:, None]
-        gram = np.asfortranarray(scaled.T @ scaled)  # BLAS computes one half of it
-    mean = state.columns.T @ state.h
-    if problem.fit_intercept:
-        gram -= np.outer(mean, mean / state.h.sum())
-    return gram, mean
+# ---- Gram matrices -------------------------------------------------------------------------------
 
 
-def descend_with_newton(
-    problem: Any, state: Any, Q: np.ndarray, q: np.ndarray, w: np.ndarray, tol: float
-) -> None:
-    """Coordinate descent with Newton steps on the support, until the violation is at most tol."""
-    index, penalty = state.working, problem.penalty
-    x = state.w[:-1].copy()
-    w0, q0 = w.copy(), q.copy()
+@kernel
+def take_rows(X, index, begin, stop, root, out):
+    """Rows begin..stop of columns `index` of X, times `root`, in Fortran order."""
+    for k in range(index.size):
+        for i in range(begin, stop):
+            out[i - begin, k] = root[i] * X[i, index[k]]
 
-    def model(v: np.ndarray) -> float:
-        d, x[index] = v - w0, v
-        return float(q0 @ d + 0.5 * d @ (Q @ d)) + penalty.value(x)
 
-    newton = penalty.offers("subdiff_distance_1d")
-    support = w != 0
+@kernel
+def by_rows(X, index, starts, columns, data):
+    """Write the columns `index` of sparse X by rows; `starts` comes as n + 2 zeros."""
+    for k in range(index.size):
+        for e in range(X.indptr[index[k]], X.indptr[index[k] + 1]):
+            starts[X.indices[e] + 2] += 1
+    for i in range(2, starts.size):
+        starts[i] += starts[i - 1]
+    for k in range(index.size):
+        for e in range(X.indptr[index[k]], X.indptr[index[k] + 1]):
+            at = starts[X.indices[e] + 1]
+            columns[at], data[at] = k, X.data[e]
+            starts[X.indices[e] + 1] += 1
+
+
+@kernel
+def gram_by_rows(rows, h, old, gram):
+    """Upper part of columns `old` and on of sum_i h_i x_i x_i', x_i the rows; then mirrored."""
+    m = gram.shape[0]
+    for j in range(old, m):
+        for i in range(m):
+            gram[i, j] = 0
+    for i in range(rows.starts.size - 1):
+        start, stop = rows.starts[i], rows.starts[i + 1]
+        for b in range(start, stop):
+            j = rows.columns[b]
+            if j >= old:
+                scaled = h[i] * rows.data[b]
+                for a in range(start, b + 1):  # columns come in order
+                    gram[rows.columns[a], j] += scaled * rows.data[a]
+    for j in range(old, m):
+        for i in range(j):
+            gram[j, i] = gram[i, j]
+
+
+@kernel
+def gather(X, index, out):
+    """Columns `index` of X, dense, in Fortran order."""
+    for k in range(index.size):
+        for i in range(out.shape[0]):
+            out[i, k] = 0
+        col_axpy(X, index[k], 1.0, out[:, k])
+
+
+@kernel
+def unit_bounds(starts, Q, out):
+    """Bound the largest eigenvalue of each unit's diagonal part of Q."""
+    for k in range(out.size):
+        largest, square = 0.0, 0.0
+        for j in range(starts[k], starts[k + 1]):
+            total = 0.0
+            for i in range(starts[k], starts[k + 1]):
+                total += abs(Q[i, j])
+                square += Q[i, j] * Q[i, j]
+            largest = max(largest, total)
+        out[k] = min(largest, np.sqrt(square))
+
+
+def rows_of(X: Any, index: np.ndarray) -> Rows:
+    """The columns `index` of a CSC matrix by rows."""
+    size = int((X.indptr[index + 1] - X.indptr[index]).sum())
+    starts = np.zeros(X.n_rows + 2, np.int64)
+    rows = Rows(starts, np.empty(size, np.int32), np.empty(size, X.data.dtype))
+    by_rows(X, index, *rows)
+    return rows._replace(starts=starts[:-1])
+
+
+def gram_of(source: Any, index: np.ndarray, h: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """A_W' diag(h) A_W, given that of the first columns, from a dense matrix or `Rows`."""
+    m, k = index.size, len(old)
+    gram = np.empty((m, m), h.dtype, "F")
+    gram[:k, :k] = old
+    if isinstance(source, Rows):
+        gram_by_rows(source, h, k, gram)
+        return gram
+    n, root = h.size, np.sqrt(h)
+    step = min(n, max(256, CHUNK // max(m, 1)))
+    block = np.empty((step, m), h.dtype, "F")
+    for begin in range(0, n, step):
+        stop = min(n, begin + step)
+        part = block[: stop - begin]
+        take_rows(source, index, begin, stop, root, block)
+        product = part.T @ part[:, k:]  # for k = 0 BLAS computes one half of it
+        if begin == 0:
+            gram[:, k:] = product
+        else:
+            gram[:, k:] += product
+    gram[k:, :k] = gram[:k, k:].T
+    return gram
+
+
+# ---- their minimiser -----------------------------------------------------------------------------
+
+
+@kernel
+def descend(penalty, model, tol, sweeps, floor):
+    """Cyclic proximal steps over the units of a model, in place.
+
+    Curvatures below `floor` are raised to it: above a penalty's concavity its prox is continuous,
+    so that coordinates slide to the next stationary point instead of jumping past it. Returns the
+    largest violation of the last sweep and whether the support stood still in the last two.
+    """
+    worst, size, stable = 0.0, -1, False
+    for _ in range(sweeps):
+        worst = sweep(penalty, model, floor)
+        nonzero = 0
+        for k in range(model.w.size):
+            if model.w[k] != 0:
+                nonzero += k + 1  # tells most supports apart
+        stable = nonzero == size
+        size = nonzero
+        if worst <= tol:
+            break
+    return worst, stable
+
+
+@kernel
+def smooth_support(penalty, model, slopes, place):
+    """Slopes of the penalty where it is smooth on the support, and their numbering; how many."""
+    slopes_on(penalty, model, slopes)
+    size = 0
+    for k in range(model.w.size):
+        place[k] = -1
+        if np.isfinite(slopes[k]):
+            place[k] = size
+            size += 1
+    return size
+
+
+@kernel
+def newton_system(penalty, model, slopes, place, H, down):
+    """Hessian and negative gradient on the smooth part of the support."""
+    for k in range(model.w.size):
+        if place[k] >= 0:
+            down[place[k]] = -(model.q[k] + slopes[k])
+            for t in range(model.w.size):
+                if place[t] >= 0:
+                    H[place[t], place[k]] = model.Q[t, k]
+    add_curvatures(penalty, model, slopes, place, H)
+
+
+@kernel
+def newton_step(penalty, model, place, d, noise):
+    """Go along d, cut at the first change of sign, if that lowers the model; whether it did."""
+    t, cut = 1.0, -1
+    if kinks_at_zero(penalty):
+        for k in range(place.size):
+            if place[k] >= 0 and model.w[k] * d[place[k]] < 0:
+                crossing = -model.w[k] / d[place[k]]
+                if crossing < t:
+                    t, cut = crossing, k
+    Qd = np.zeros_like(model.q)
+    slope = 0.0
+    for k in range(place.size):
+        if place[k] >= 0:
+            slope += model.q[k] * d[place[k]]
+            for i in range(Qd.size):
+                Qd[i] += model.Q[i, k] * d[place[k]]
+    bend = 0.0
+    for k in range(place.size):
+        if place[k] >= 0:
+            bend += Qd[k] * d[place[k]]
+    before = value_on(penalty, model, model.w)
+    trial = model.w.copy()
+    for k in range(place.size):
+        if place[k] >= 0:
+            trial[k] += t * d[place[k]]
+    if cut >= 0:
+        trial[cut] = 0
+    after = value_on(penalty, model, trial)
+    noise *= abs(slope) + abs(bend) + abs(before)
+    if not t * slope + 0.5 * t * t * bend + after - before <= noise:
+        return False
+    for k in range(place.size):
+        model.w[k] = trial[k]
+        model.q[k] += t * Qd[k]
+    return True
+
+
+def minimise(penalty: Any, model: Model, tol: float, newton: bool, concavity: float) -> None:
+    """Sweeps with Newton steps on the support, until the violation is at most tol."""
+    m = model.w.size
     # Few sweeps before each Newton step, but more where a sweep costs less than the call.
-    floor = 1.05 * penalty.concavity
-    sweeps = max(5, int(2e5 / max(index.size, 1) ** 2))
+    sweeps = max(4, int(1e5 / max(m, 1) ** 2))
+    slopes, place = np.empty_like(model.w), np.empty(m, np.int64)
+    noise = 50 * float(np.finfo(model.w.dtype).eps)
+    potrf, potrs = get_lapack_funcs(("potrf", "potrs"), (model.Q,))
     for _ in range(100):
-        worst, _ = descend(state.data.penalty, index, Q, q, w, tol, sweeps, floor)
+        worst, stable = descend(penalty, model, tol, sweeps, 1.05 * concavity)
         if worst <= tol or time_left() < 0:
             return
-        before, support = support, w != 0
-        if newton and support.any() and (before == support).all():
-            x[index] = w
-            trial = _newton(penalty, x, index, Q, q, w, np.flatnonzero(support))
-            if trial is not None and model(trial) <= model(w):
-                w[:] = trial
-                q[:] = q0 + Q @ (w - w0)
+        if newton and stable:
+            size = smooth_support(penalty, model, slopes, place)
+            if size == 0:
+                continue
+            H, down = np.empty((size, size), slopes.dtype, "F"), np.empty(size, slopes.dtype)
+            newton_system(penalty, model, slopes, place, H, down)
+            factor, info = potrf(H, lower=True, overwrite_a=True, clean=False)
+            if info == 0:
+                d = potrs(factor, down, lower=True)[0]
+                newton_step(penalty, model, place, d, noise)
 
 
-def _newton(
-    penalty: Any, x: np.ndarray, index: np.ndarray, Q: np.ndarray, q: np.ndarray, w: np.ndarray,
-    S: np.ndarray,
-) -> np.ndarray | None:  # fmt: skip
-    """Newton's step on the smooth part of the support, cut at the first change of sign.
-
-    None if the model is not convex there, or nothing is smooth.
-    """
-    here = _slopes(penalty, x)
-    bend = np.where(x == 0, 0, 1e-5 * x)
-    there = _slopes(penalty, x + bend)
-    S = S[np.isfinite(here[index[S]]) & np.isfinite(there[index[S]])]
-    if S.size == 0:
-        return None
-    on = index[S]
-    slope = here[on]
-    curvature = (there[on] - slope) / bend[on]
-    try:
-        factor = np.linalg.cholesky(Q[np.ix_(S, S)] + np.diag(curvature))
-    except np.linalg.LinAlgError:
-        return None
-    d = -np.linalg.solve(factor.T, np.linalg.solve(factor, q[S] + slope))
-    crossing = np.where(w[S] * d < 0, -w[S] / np.where(d == 0, 1, d), np.inf)
-    t = min(1.0, crossing.min())
-    trial = w.copy()
-    trial[S] += t * d
-    if t < 1:
-        trial[S[np.argmin(crossing)]] = 0
-    return trial
-
-
-def _slopes(penalty: Any, x: np.ndarray) -> np.ndarray:
-    """Derivatives of the penalty where it has one, NaN elsewhere.
-
-    Read off the subdifferential distance: where the penalty is smooth that is |grad + slope|, so
-    opposite gradients G and -G beyond the slope have distances that sum to 2 G; at a kink, less.
-    """
-    at_zero = penalty.subdiff_distances(x, np.zeros_like(x))
-    size = np.where(np.isfinite(at_zero), at_zero, 0)
-    ahead = penalty.subdiff_distances(x, size)
-    beyond = 2 * size + 1
-    both = penalty.subdiff_distances(x, beyond) + penalty.subdiff_distances(x, -beyond)
-    smooth = np.isfinite(at_zero) & (both > 2 * beyond * (1 - 1e-6))
-    return np.where(smooth, np.where(ahead > size, size, -size), np.nan)
-
-
-def search(problem: Any, state: Any, step: np.ndarray, fun: float) -> bool:
-    """Backtrack along the step until the objective has fallen enough; whether it has."""
-    p = problem.size
-    moved = np.flatnonzero(step[:p])
-    dz = np.zeros_like(state.z)
-    if state.columns.shape[1]:
-        dz += state.columns @ step[state.working]
-    else:
-        dz += np.asarray(problem.A[:, moved] @ step[moved], dz.dtype)
-    dz += step[p]
-    slope = state.r @ dz
-    penalty = problem.penalty
-    full = state.w[:p] + step[:p]
-    decrease = slope + penalty.value(full) - penalty.value(state.w[:p])
-    noise = 10 * np.finfo(state.w.dtype).eps * abs(fun)
-    t = 1.0
-    for _ in range(10):
-        value = objective_along(state.data, state.w, state.z, step, dz, t)
-        if value <= fun + 1e-4 * t * min(decrease, 0.0) + noise:
-            state.w[:] += t * step
-            state.z[:] += t * dz
-            if t == 1.0:
-                state.w[:p][full == 0] = 0
-            return True
-        t *= 0.5
-    return False
+def source_of(problem: Any, X: Any, index: np.ndarray) -> tuple[Any, np.ndarray]:
+    """What `gram_of` reads the columns `index` of X from, and where they are there."""
+    if not sp.issparse(problem.A):
+        return X, index
+    rows = rows_of(X, index)
+    if rows.data.size <= 0.2 * X.n_rows * index.size:
+        return rows, index
+    columns = np.empty((X.n_rows, index.size), X.data.dtype, "F")
+    gather(X, index, columns)
+    return columns, np.arange(index.size)

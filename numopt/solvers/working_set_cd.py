@@ -8,38 +8,52 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from numopt.core.engine import BREAKDOWN, DONE, GROW, RUNNING, Solver, time_left
-from numopt.core.generic import loss_gradient
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count
 from numopt.solvers._composite import start_point
-from numopt.solvers._coordinate_descent import curvatures, descend_residual, full_pass
-from numopt.solvers._quadratic_model import (
-    descend_with_newton,
+from numopt.solvers._coordinate_descent import (
+    ASIDE,
+    IN_PLAY,
+    column_dots,
+    curvatures,
+    full_pass,
+    revisit,
+    rule_out,
     search,
-    weighted_gram,
-    weighted_product,
-    working_columns,
+    set_aside,
+    visit,
 )
+from numopt.solvers._quadratic_model import Model, gram_of, minimise, source_of, unit_bounds
+from numopt.solvers._residual_descent import descend_residual
+from numopt.solvers._units import coordinates, count_units, grouped, units_holding
 
 # Places in State.scalars.
-FUN, RESIDUAL, TARGET, INNER, LIFT = range(5)
+FUN, RESIDUAL, TARGET, LIMIT, INNER, LIFT, LOOKS = range(7)
 
 
 class State(NamedTuple):
-    """What an iteration needs; w = (x, b) ends in the intercept."""
+    """What an iteration needs; w = (x, b) ends in the intercept.
+
+    Units are coordinates, or groups where the penalty is over groups.
+    """
 
     data: Any  # the problem, lowered
     w: np.ndarray  # p + 1, coefficients and intercept
     z: np.ndarray  # n, prediction
     r: np.ndarray  # n, gradient of the loss at z
     g: np.ndarray  # p + 1, gradient of the smooth part
-    violation: np.ndarray  # p, distance of each coordinate from stationary
+    violation: np.ndarray  # units, distance of each from stationary
+    standing: np.ndarray  # units, whether passes over A visit it
     h: np.ndarray  # n, weights of the quadratic model
     curvature: np.ndarray  # p, column curvatures sum_i h_i x_ij^2
-    working: np.ndarray  # indices of the working set
-    columns: Any  # n x |working|, its columns, or 0 columns without a Gram matrix
-    gram: np.ndarray  # their weighted Gram matrix
-    mean: np.ndarray  # their weighted means
+    scratch: np.ndarray  # 2 x p
+    units: np.ndarray  # the working set
+    starts: np.ndarray  # where the coordinates of each of its units begin
+    index: np.ndarray  # its coordinates
+    source: Any  # what the Gram matrix is made from, and where; None without one
+    gram: np.ndarray  # weighted Gram matrix of its columns
+    bounds: np.ndarray  # bound on the largest eigenvalue of each unit's part of it
+    mean: np.ndarray  # weighted means of its columns
     scalars: np.ndarray  # see the names above
 
 
@@ -53,9 +67,14 @@ class WorkingSetCD(Solver):
     .. math:: x_j \leftarrow \mathrm{prox}_{\phi_j / Q_{jj}}(x_j - q_j / Q_{jj})
 
     on its Gram matrix :math:`Q = A_W^T H A_W` with Newton steps on the support as soon as that is
-    stable, searches along the step unless the loss is quadratic, and then reads all of A once for
-    the violations of all coordinates. Coordinates that violate join the working set, which at
-    least doubles. Large working sets do without the Gram matrix.
+    stable, searches along the step unless the loss is quadratic, and then reads A for the
+    violations of all coordinates. Those that violate join the working set, which at least doubles.
+    Penalties over groups take whole groups as their units. Large working sets do without the Gram
+    matrix, and extrapolate their iterates instead (Anderson).
+
+    Passes over A leave out what *screening* sets aside: units at 0 whose gradient would have to
+    move by more than the largest violation (the strong rule; all of these are looked at in the
+    end), and along a path those that the duality gap proves to be 0 (gap-safe spheres).
 
     Parameters
     ----------
@@ -79,6 +98,10 @@ class WorkingSetCD(Solver):
     coordinate descent", J. Stat. Softw. 33, 2010.
     J. Nutini, I. Laradji, M. Schmidt, "Let's make block coordinate descent converge faster",
     J. Mach. Learn. Res. 23, 2022, arXiv 1712.08859.
+    R. Tibshirani et al., "Strong rules for discarding predictors in lasso-type problems",
+    J. R. Stat. Soc. B 74, 2012, arXiv 1011.2234.
+    E. Ndiaye, O. Fercoq, A. Gramfort, J. Salmon, "Gap safe screening rules for sparsity enforcing
+    penalties", J. Mach. Learn. Res. 18, 2017, arXiv 1611.05780.
     Q. Bertrand et al., "Beyond L1: faster and better sparse models with skglm", NeurIPS 2022,
     arXiv 2204.07826.
 
@@ -98,7 +121,7 @@ class WorkingSetCD(Solver):
     accepts: ClassVar[tuple[str, ...]] = ("Composite",)
     needs: ClassVar[dict[str, tuple[str, ...]]] = {
         "loss": ("value_1d", "gradient_1d", "hessian_1d"),
-        "penalty": ("value_1d", "prox_1d"),
+        "penalty": ("value_1d|value_group", "prox_1d|prox_group"),
     }
     check_every: ClassVar[int] = 1
 
@@ -113,26 +136,30 @@ class WorkingSetCD(Solver):
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         n, p = problem.A.shape
-        dtype = problem.dtype
-        w = start_point(problem, x0, warm)
-        scalars = np.zeros(5)
+        dtype, penalty = problem.dtype, problem.penalty
+        scalars = np.zeros(7)
         tol = problem.default_tol if self.tol is None else self.tol
-        scalars[TARGET] = 0.5 * tol * problem.scales()[0]
+        scalars[LIMIT] = tol * problem.scales()[0]
+        scalars[TARGET] = 0.5 * scalars[LIMIT]
         scalars[INNER] = 0.3
-        tall, wide = np.zeros((3, n), dtype), np.zeros((2, p + 1), dtype)
-        none = np.zeros(0, np.int64)
+        tall, wide = np.zeros((3, n), dtype), np.zeros((4, p + 1), dtype)
+        units, none = count_units(penalty, p), np.zeros(0, np.int64)
         state = State(
-            problem.lowered(), w, *tall[:2], wide[0], wide[1][:p], tall[2],
-            np.ones(p, dtype), none, np.zeros((n, 0), dtype, "F"), np.zeros((0, 0), dtype, "F"),
-            np.zeros(0, dtype), scalars,
+            problem.lowered(), start_point(problem, x0, warm), tall[0], tall[1], wide[0],
+            np.zeros(units, dtype), np.zeros(units, np.int8), tall[2], np.ones(p, dtype),
+            wide[2:], none, np.zeros(1, np.int64), none, None,
+            np.zeros((0, 0), dtype, "F"), np.zeros(0, dtype), np.zeros(0, dtype), scalars,
         )  # fmt: skip
-        exact = problem.penalty.offers("subdiff_distance_1d")
-        _weigh(state, columns=not exact)
+        _weigh(state, columns=not _knows_distance(penalty))
         null = problem.null_model()
-        known = np.array_equal(w, null.w.astype(dtype))
+        known = np.array_equal(state.w, null.w.astype(dtype))
         if known:
             state.g[:p] = null.gradient
         _measure(state, known)
+        if scalars[RESIDUAL] > scalars[TARGET]:
+            if warm and not known:
+                _rule_out(problem, state)
+            _set_aside(state)
         return self.grow(problem, state)
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
@@ -142,19 +169,26 @@ class WorkingSetCD(Solver):
         before = s[RESIDUAL]
         if not self._decrease(problem, state):
             return 1, BREAKDOWN
-        if not problem.loss.quadratic and self._sees_working_set(problem, state):
+        if not problem.loss.quadratic and state.source and _knows_distance(problem.penalty):
             # Newton's steps on the working set cost little next to a pass over A.
             for _ in range(20):
-                if _refresh(problem, state) <= max(0.1 * before, 0.5 * s[TARGET]):
+                s[FUN], s[RESIDUAL] = revisit(
+                    state.data, state.units, state.index, state.w, state.z, state.r, state.g,
+                    state.curvature, state.violation,
+                )  # fmt: skip
+                if s[RESIDUAL] <= max(0.1 * before, 0.5 * s[TARGET]):
                     break
                 if time_left() < 0 or not self._decrease(problem, state):
                     break
         _measure(state)
+        if s[RESIDUAL] <= max(s[LIMIT], s[TARGET]):
+            _look_aside(problem, state)
         if s[RESIDUAL] <= s[TARGET]:
             return 1, DONE
-        inside = state.violation[state.working].max(initial=0.0)
+        _set_aside(state)
+        inside = state.violation[state.units].max(initial=0.0)
         outside = state.violation.copy()
-        outside[state.working] = 0
+        outside[state.units] = 0
         if outside.max(initial=0.0) > max(inside, s[TARGET]):
             return 1, GROW
         if not s[RESIDUAL] < 0.9 * before:
@@ -167,13 +201,14 @@ class WorkingSetCD(Solver):
 
     def tighten(self, problem: Any, state: State) -> bool:
         state.scalars[TARGET] *= 0.25
+        state.standing[:] = IN_PLAY
         return bool(
             state.scalars[TARGET] > 1e-3 * np.finfo(problem.dtype).eps * problem.scales()[0]
         )
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         p = problem.size
-        point = {"x": state.w[:p], "working_set_size": int(state.working.size)}
+        point = {"x": state.w[:p], "working_set_size": int(state.index.size)}
         warm = {"x": point["x"]}
         if problem.fit_intercept:
             point["intercept"] = warm["intercept"] = state.w[p]
@@ -184,40 +219,32 @@ class WorkingSetCD(Solver):
 
     def grow(self, problem: Any, state: State) -> State:
         """Add the worst violators; for a quadratic loss the Gram matrix grows with them."""
+        penalty = problem.penalty
         outside = state.violation.copy()
-        outside[state.working] = 0
-        old = state.working.size
+        outside[state.units] = 0
+        old, size = state.units.size, state.index.size
         if old == 0:
-            outside[state.w[:-1] != 0] = np.inf  # the start's support comes first
+            outside[units_holding(penalty, state.w[:-1] != 0)] = np.inf  # the start's support
         room = max(self.first, old, int((outside == np.inf).sum()))
         count = min(room, int((outside > 0.5 * state.scalars[TARGET]).sum()))
         if old == 0 and problem.size <= self.first:
-            count = problem.size  # few columns: all at once, and one model is enough
-        new = np.argpartition(-outside, count - 1)[:count] if count else np.zeros(0, np.int64)
-        new = np.sort(new)
-        working = np.concatenate([state.working, new])
-        if working.size > self.gram_limit:
+            count = outside.size  # few columns: all at once, and one model is enough
+        new = np.argpartition(-outside, count - 1)[:count] if count else state.units[:0]
+        units = np.concatenate([state.units, np.sort(new)])
+        starts, index = coordinates(penalty, units)
+        state.standing[units] = IN_PLAY
+        state = state._replace(units=units, starts=starts, index=index)
+        if index.size > self.gram_limit:
             _weigh(state, columns=True)
-            return state._replace(
-                working=working, columns=state.columns[:, :0], gram=state.gram[:0, :0]
-            )
-        columns = working_columns(problem, state, working)
-        state = state._replace(working=working, columns=columns)
+            return state._replace(source=None, gram=state.gram[:0, :0])
+        state = state._replace(source=source_of(problem, state.data.X, index))
         if not problem.loss.quadratic:
             return state
-        gram = np.empty((working.size, working.size), state.w.dtype, "F")
-        gram[:old, :old] = state.gram
-        gram[:, old:] = weighted_product(columns, columns[:, old:], state.h)
-        gram[old:, :old] = gram[:old, old:].T
-        mean = columns.T @ state.h
+        gram, mean = gram_of(*state.source, state.h, state.gram), _means(state)
         if problem.fit_intercept:
-            gram[:, old:] -= np.outer(mean, mean[old:])
-            gram[old:, :old] = gram[:old, old:].T
-        return state._replace(gram=gram, mean=mean)
-
-    @staticmethod
-    def _sees_working_set(problem: Any, state: State) -> bool:
-        return state.columns.shape[1] > 0 and problem.penalty.offers("subdiff_distance_1d")
+            gram[:, size:] -= np.outer(mean, mean[size:])
+            gram[size:, :size] = gram[:size, size:].T
+        return state._replace(gram=gram, mean=mean, bounds=_bounds(starts, gram))
 
     def _decrease(self, problem: Any, state: State) -> bool:
         """Minimise a model whose promise the objective keeps; False if there is none.
@@ -228,81 +255,134 @@ class WorkingSetCD(Solver):
         """
         s = state.scalars
         while not self._minimise_model(problem, state):
-            if s[LIFT] >= 1 or problem.loss.smoothness is None:
+            if s[LIFT] >= (1 if problem.loss.smoothness else 1e6):
                 return False
-            s[LIFT] = min(1.0, max(8 * s[LIFT], 1e-3))
+            s[LIFT] = max(8 * s[LIFT], 1e-3)
+            if problem.loss.smoothness:
+                s[LIFT] = min(1.0, s[LIFT])
         s[LIFT] = 0.25 * s[LIFT] if s[LIFT] > 1e-4 else 0.0
         return True
 
-    @staticmethod
-    def _bound(problem: Any, scalars: np.ndarray) -> float:
-        return float(problem.loss.smoothness or 0.0) * scalars[LIFT]
-
     def _minimise_model(self, problem: Any, state: State) -> bool:
         """Step to the minimiser of the model on the working set; whether a step was found."""
-        s, index = state.scalars, state.working
+        s, index, penalty = state.scalars, state.index, problem.penalty
+        quadratic, dense = problem.loss.quadratic, state.source is not None
         # With a Gram matrix sweeps are cheap next to a pass over A: solve the model well.
-        dense = state.columns.shape[1] > 0
-        final = problem.loss.quadratic and index.size == problem.size
+        final = quadratic and index.size == problem.size
         share = 0.0 if final else s[INNER] * (0.03 if dense else 1.0)
         # The last digits cost little there, and paths and folds compare what they give.
         goal = 0.05 if final and dense and state.w.dtype == np.float64 else 0.5
         tol = max(share * s[RESIDUAL], goal * s[TARGET])
-        w = state.w[index].copy()
-        if not dense:
-            if not problem.loss.quadratic:
-                _weigh(state, columns=True, bound=self._bound(problem, s))
-            u, floor = state.r.copy(), 1.05 * problem.penalty.concavity
-            mass = state.h.sum()
-            if not mass > 0:
-                return False
-            shift = descend_residual(
-                state.data, index, state.h, state.curvature, u, mass, w, tol, 100, floor
-            )[2]
-        else:
-            gram, mean = state.gram, state.mean
-            if not problem.loss.quadratic:
-                _weigh(state, columns=False, bound=self._bound(problem, s))
-                gram, mean = weighted_gram(problem, state)
-            mass = state.h.sum()
-            if not mass > 0:  # the loss is straight here, as Huber's far from the data
-                return False
-            q = state.g[index].copy()
+        if not quadratic:
+            _weigh(state, not dense, s[LIFT], problem.loss.smoothness)
+        mass = float(state.h.sum())
+        if not mass > 0:  # the loss is straight here, as Huber's far from the data
+            return False
+        gram, bounds, mean = state.gram, state.bounds, state.mean
+        if dense and not quadratic:
+            gram, mean = gram_of(*state.source, state.h, state.gram[:0, :0]), _means(state)
             if problem.fit_intercept:
-                q -= state.g[-1] * (mean / mass)
-            descend_with_newton(problem, state, gram, q, w, tol)
+                gram -= np.outer(mean, mean / mass)
+            bounds = _bounds(state.starts, gram)
+        q, w = state.g[index], state.w[index]
+        if dense and problem.fit_intercept:
+            q -= state.g[-1] * (mean / mass)
+        model = Model(state.units, state.starts, index, gram, bounds, q, w, *state.scratch)
+        pen = state.data.penalty
+        if dense:
+            minimise(pen, model, tol, _knows_distance(penalty), penalty.concavity)
             shift = -(state.g[-1] + mean @ (w - state.w[index])) / mass
+        else:
+            u, shift = state.r.copy(), 0.0
+            for _ in range(10):
+                worst, moved = descend_residual(
+                    pen, state.data, model, state.r, state.h, state.curvature, u, tol, 20,
+                    1.05 * penalty.concavity,
+                )  # fmt: skip
+                shift += moved
+                if worst <= tol or time_left() < 0:
+                    break
+        if not problem.fit_intercept:
+            shift = 0.0
+        if quadratic:
+            state.w[index] = w
+            state.w[-1] += shift
+            return True
         step = np.zeros_like(state.w)
         step[index] = w - state.w[index]
-        if problem.fit_intercept:
-            step[-1] = shift
-        if problem.loss.quadratic:
-            state.w[:] += step
-            state.w[index] = w  # exact zeros
-            return True
-        return search(problem, state, step, s[FUN])
+        step[-1] = shift
+        noise = 10 * np.finfo(w.dtype).eps * abs(s[FUN])
+        halvings = 10 if problem.loss.smoothness else 30
+        return bool(search(state.data, state.w, state.z, state.r, step, s[FUN], noise, halvings))
+
+
+def _knows_distance(penalty: Any) -> bool:
+    return bool(grouped(penalty) or penalty.offers("subdiff_distance_1d"))
 
 
 def _measure(state: State, known: bool = False) -> None:
     s = state.scalars
     s[FUN], s[RESIDUAL] = full_pass(
-        state.data, state.w, state.z, state.r, state.g, state.curvature, state.violation, known
+        state.data, state.w, state.z, state.r, state.g, state.curvature, state.violation,
+        state.standing, known,
+    )  # fmt: skip
+
+
+def _look_aside(problem: Any, state: State) -> None:
+    """Visit the units that were set aside; those that violate come back into play."""
+    s = state.scalars
+    violation = state.violation.copy()
+    worst = visit(
+        state.data, state.w, state.r, state.g, state.curvature, violation, state.standing, ASIDE,
+        False,
+    )  # fmt: skip
+    s[RESIDUAL] = max(s[RESIDUAL], worst)
+    if worst > s[TARGET]:
+        s[LOOKS] += 1
+        if s[LOOKS] > 1:  # a hard problem: worth a pass over A for the norms of its columns
+            _rule_out(problem, state)
+    back = violation > 0
+    state.violation[back] = violation[back]
+    state.standing[back] = IN_PLAY
+
+
+def _set_aside(state: State) -> None:
+    """Take a gradient to move by no more than the largest violation from here on."""
+    set_aside(
+        state.data, state.w, state.g, state.scalars[RESIDUAL], state.standing, state.scratch[0]
     )
+    state.standing[state.units] = IN_PLAY
 
 
-def _refresh(problem: Any, state: State) -> float:
-    """Loss, gradient and largest violation of the working set alone, where z is up to date."""
-    s, index, penalty = state.scalars, state.working, problem.penalty
-    loss = loss_gradient(state.data.loss, state.data.scale, state.z, state.r)
-    state.g[index] = state.columns.T @ state.r
-    state.g[-1] = state.r.sum() if problem.fit_intercept else 0
-    s[FUN] = loss + penalty.value(state.w[:-1])
-    violation = penalty.subdiff_distances(state.w[:-1], state.g[:-1])[index]
-    s[RESIDUAL] = max(violation.max(initial=0.0), abs(state.g[-1]))
-    return float(s[RESIDUAL])
+def _rule_out(problem: Any, state: State) -> None:
+    """Rule out units by the duality gap, where the theory covers them."""
+    covered = problem.convex and problem.loss.smoothness and problem.dtype == np.float64
+    if covered and problem.penalty.offers("conjugate_1d") and problem.loss.offers("conjugate_1d"):
+        rule_out(
+            state.data, state.w, state.r, state.g, state.scalars[FUN], problem.loss.smoothness,
+            np.sqrt(problem.column_curvatures()), state.standing, state.scratch[0],
+        )  # fmt: skip
+        state.standing[state.units] = IN_PLAY
 
 
-def _weigh(state: State, columns: bool, bound: float = 0.0) -> None:
-    """Weights of the model at z, those below `bound` lifted; column curvatures if asked."""
+def _means(state: State) -> np.ndarray:
+    out = np.empty(state.index.size, state.h.dtype)
+    column_dots(state.data.X, state.index, state.h, out)
+    return out
+
+
+def _bounds(starts: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    out = np.empty(starts.size - 1, gram.dtype)
+    unit_bounds(starts, gram, out)
+    return out
+
+
+def _weigh(state: State, columns: bool, lift: float = 0.0, smoothness: float | None = None) -> None:
+    """Weights of the model at z, lifted by a share of their bound; column curvatures if asked."""
     out = state.curvature if columns else state.curvature[:0]
+    bound = lift * (smoothness or 0.0)
+    if lift > 0 and not smoothness:  # no bound is known: of the largest weight instead
+        curvatures(state.data, state.z, state.h, out[:0], 0.0)
+        counted = state.data.scale > 0
+        bound = lift * float((state.h[counted] / state.data.scale[counted]).max())
     curvatures(state.data, state.z, state.h, out, bound)
