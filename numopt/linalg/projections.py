@@ -321,6 +321,13 @@ def knapsack_into(v, weights, lower, upper, total, out):
     return status
 
 
+@generic(stubs.knapsack_into)
+def _knapsack_into(v, weights, lower, upper, total, out):
+    return lambda v, weights, lower, upper, total, out: knapsack_into(
+        v, weights, lower, upper, total, out
+    )
+
+
 @inner(reduction=True)
 def _knapsack_range(v, weights, lower, upper, total):
     """Least and largest sum, and the root if all bounds were open."""

@@ -23,3 +23,10 @@ def l1_ball_into(v, weights, radius, out):
     from numopt.linalg import projections
 
     projections.l1_ball_into(v, weights, radius, out)
+
+
+def knapsack_into(v, weights, lower, upper, total, out):
+    """See `numopt.linalg.projections.knapsack_into`."""
+    from numopt.linalg import projections
+
+    projections.knapsack_into(v, weights, lower, upper, total, out)

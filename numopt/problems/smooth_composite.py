@@ -128,22 +128,16 @@ class SmoothComposite(Oracle):
     @property
     def bounded(self) -> bool:
         """Whether linear functions have minima over the set, and it can tell."""
-        if not self.is_set or getattr(type(self.penalty), "lmo", ConvexSet.lmo) is ConvexSet.lmo:
-            return False
-        if isinstance(self.penalty, Box):
-            return bool(
-                np.isfinite(self.penalty.lower).all() and np.isfinite(self.penalty.upper).all()
-            )
-        return True
+        return self.reach(1) < np.inf
 
     def reach(self, n: int) -> float:
-        """Diameter of a bounded set in n dimensions, else 1."""
-        if not self.bounded:
-            return 1.0
-        if isinstance(self.penalty, Box):
-            width = np.subtract(self.penalty.upper, self.penalty.lower)
-            return float(np.linalg.norm(np.broadcast_to(width, n)))
-        return float(self.penalty.diameter)
+        """Diameter in n dimensions of a set with a linear minimisation oracle, else inf."""
+        penalty = self.penalty
+        if not self.is_set or getattr(type(penalty), "lmo", ConvexSet.lmo) is ConvexSet.lmo:
+            return math.inf
+        if isinstance(penalty, Box) and penalty.size is not None:
+            n = penalty.size
+        return float(penalty.diameter_in(n))
 
     def limits(self, n: int) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Bounds that differences keep to: those of a box."""

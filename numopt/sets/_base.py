@@ -22,6 +22,15 @@ class ConvexSet(Penalty):
         """A vertex that minimises c'x over the set."""
         raise TypeError(f"{type(self).__name__} has no linear minimisation oracle")
 
+    @property
+    def diameter(self) -> float:
+        """Largest Euclidean distance within the set; inf if that is not known without more."""
+        return float(np.inf)
+
+    def diameter_in(self, n: int) -> float:
+        """The diameter in n dimensions."""
+        return self.diameter
+
     def contains(self, x: Any, tol: float = 1e-9) -> bool:
         """Whether x is within `tol` of the set in every coordinate."""
         x = self._vector(x, "x")

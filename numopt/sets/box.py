@@ -52,11 +52,17 @@ class Box(ConvexSet):
         width = np.asarray(self.upper) - np.asarray(self.lower)
         return float(np.linalg.norm(width)) if np.ndim(width) else float(np.inf)
 
+    def diameter_in(self, n: int) -> float:
+        """Largest Euclidean distance in n dimensions."""
+        width = np.subtract(self.upper, self.lower)
+        return float(np.linalg.norm(np.broadcast_to(width, n)))
+
     def lmo(self, c: Any) -> np.ndarray:
         """The corner against c, infinite along an unbounded side; at c = 0 the point nearest 0."""
         c = self._vector(c, "c")
         corner = np.where(c > 0, self.lower, self.upper)
-        return np.where(c == 0, np.clip(0.0, self.lower, self.upper), corner)
+        nearest = np.clip(0.0, self.lower, self.upper)
+        return np.where(c == 0, nearest, corner).astype(c.dtype, copy=False)
 
     def value_1d(self, x, j):
         return abs(x) * 0 if at(self.lower, j) <= x <= at(self.upper, j) else abs(x) * 0 + np.inf

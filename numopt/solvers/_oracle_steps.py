@@ -69,7 +69,7 @@ class OnOracles(Solver):
         x = penalty.prox(x, 0.0) if not problem.is_set else penalty.project(x)
         inner = steps.new_state(penalty.spec(), x, x.size, np.ones(x.size), np.finfo(float).eps)
         tol = problem.default_tol if self.tol is None else self.tol
-        inner.scalars[TARGET] = tol / max(1.0, problem.reach(x.size))
+        inner.scalars[TARGET] = tol / _reach(problem, x.size)
         inner.scalars[CURVATURE] = warm.get("curvature", 0.0)
         inner.scalars[CONCAVITY] = self.concavity(penalty)
         state = OracleState(inner, np.zeros(1, bool))
@@ -111,7 +111,7 @@ class OnOracles(Solver):
         if state.steps.counts[EXACT]:
             return problem.certificate_from(vectors[X], scalars.item(X_F), vectors[X_G], curvature)
         tol = problem.default_tol if self.tol is None else self.tol
-        estimate = scalars.item(RESIDUAL) * max(1.0, problem.reach(vectors.shape[1]))
+        estimate = scalars.item(RESIDUAL) * _reach(problem, vectors.shape[1])
         # What is estimated proves nothing, and is not worth a gradient at x to confirm.
         entry = Entry(max(estimate, 1.5 * tol), "estimated from the last step")
         return Certificate("stationary", {problem.gate: entry}, scalars.item(FUN))
@@ -136,3 +136,8 @@ class OnOracles(Solver):
     def work(self, problem: Any) -> float:
         """So much that every iteration is checked."""
         return WORK
+
+
+def _reach(problem: Any, n: int) -> float:
+    """Factor between a stationarity and what the certificate makes of it."""
+    return max(1.0, problem.reach(n)) if problem.gate == "fw_gap" else 1.0
