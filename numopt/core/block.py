@@ -36,6 +36,13 @@ VECTOR_METHODS = {
     "subdiff_distance_of": "x, grad",  # max over blocks of dist(-grad, subdifferential)
     "conjugate_of": "u",
 }
+# Losses that are no sum over samples; scale holds the weights of the samples in the mean.
+TOTAL_METHODS = {
+    "total": "scale, z",
+    "total_gradient": "scale, z, out",  # returns the value
+    "total_conjugate": "scale, u",
+    "total_prox": "scale, v, step, out",
+}
 # For penalties that are sums over groups: their part of group g, as the fields `order` and `starts`
 # list its coordinates. Vectors are whole ones, of which only those coordinates are touched.
 GROUP_METHODS = {
@@ -51,7 +58,9 @@ PUBLIC_METHODS = {
     "conjugate": "u",
     "project": "x",
 }
-COMPILED_METHODS = {**SCALAR_METHODS, **VECTOR_METHODS, **GROUP_METHODS, **PUBLIC_METHODS}
+COMPILED_METHODS = {
+    **SCALAR_METHODS, **VECTOR_METHODS, **TOTAL_METHODS, **GROUP_METHODS, **PUBLIC_METHODS
+}  # fmt: skip
 
 # Fields that stay out of the Spec: the front of a block folds them into its data; weights do not
 # where the methods of a class read them.
@@ -270,7 +279,7 @@ def _family(methods: dict[str, Any]) -> type[Block]:
     from numopt.losses._base import Loss
     from numopt.penalties._base import Penalty
 
-    return Loss if "gradient_1d" in methods else Penalty
+    return Loss if {"gradient_1d", "total_gradient"} & methods.keys() else Penalty
 
 
 def _graft(cls: Any, family: type[Block]) -> None:
@@ -312,8 +321,8 @@ def _coerce(value: Any, field: dataclasses.Field[Any], owner: str) -> Any:
             raise TypeError(f"{owner}: {field.name} must be a number, got {value!r}")
         return value
     if isinstance(value, numbers.Real):
-        if annotation == "int":
-            return int(value)  # type: ignore[call-overload]
+        if isinstance(value, numbers.Integral) and annotation in ("int", "int | None"):
+            return int(value)
         if math.isnan(number := float(value)):
             raise ValueError(f"{owner}: {field.name} is NaN; give a number")
         return number
