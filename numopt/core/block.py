@@ -127,6 +127,7 @@ class Block:
         return all(
             _same(getattr(self, f.name), getattr(other, f.name))
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
+            if f.compare
         )
 
     def __hash__(self) -> int:
@@ -236,7 +237,8 @@ def _spec_class(cls: Any, methods: dict[str, FunctionType]) -> Any:
     compiled = [f for n, f in methods.items() if n in COMPILED_METHODS]
     read = {name for method in compiled for name in method.__code__.co_names}
     host = [n for n in _HOST_FIELDS if n != "weights" or n not in read]
-    names = [f.name for f in dataclasses.fields(cls) if f.name not in host]
+    fields = [f for f in dataclasses.fields(cls) if "host" not in f.metadata]
+    names = [f.name for f in fields if f.name not in host]
     # Numba cannot unbox an empty namedtuple: a block without fields gets one.
     spec = cast(Any, namedtuple("Spec", names or ["empty"]))  # type: ignore[misc]
     spec.__module__ = cls.__module__

@@ -303,7 +303,7 @@ def _col_axpy(X, j, a, r):
 def n_columns(X):
     """Number of columns of a dense or sparse matrix: coefficients, with several outputs."""
     if isinstance(X, Outputs):
-        return n_columns(X.X) * X.count
+        return n_columns(X.X) * X.outputs
     return X.indptr.size - 1 if isinstance(X, CSC) else X.shape[1]
 
 
@@ -312,15 +312,15 @@ def _n_columns(X):
     if isinstance(X, types.Array):
         return lambda X: X.shape[1]
     if _is_outputs(X):
-        return lambda X: n_columns(X.X) * X.count
+        return lambda X: n_columns(X.X) * X.outputs
     return lambda X: X.indptr.size - 1
 
 
 class Outputs(NamedTuple):
-    """A matrix that acts on `count` columns at once; w and out hold theirs row by row."""
+    """A matrix that acts on several columns at once; w and out hold theirs row by row."""
 
     X: Any
-    count: int
+    outputs: int
 
 
 def _predict_one(X, w, out):
@@ -338,8 +338,8 @@ def _correlate_one(X, r, out):
 def predict(X, w, out):
     """out = X w, reading only the columns where w is not 0."""
     if isinstance(X, Outputs):
-        for k in range(X.count):
-            _predict_one(X.X, w[k :: X.count], out[k :: X.count])
+        for k in range(X.outputs):
+            _predict_one(X.X, w[k :: X.outputs], out[k :: X.outputs])
     else:
         _predict_one(X, w, out)
 
@@ -347,8 +347,8 @@ def predict(X, w, out):
 def correlate(X, r, out):
     """out = X' r."""
     if isinstance(X, Outputs):
-        for k in range(X.count):
-            _correlate_one(X.X, r[k :: X.count], out[k :: X.count])
+        for k in range(X.outputs):
+            _correlate_one(X.X, r[k :: X.outputs], out[k :: X.outputs])
     else:
         _correlate_one(X, r, out)
 
@@ -365,12 +365,12 @@ def _predict(X, w, out):
 
         def dense(X, w, out):
             n, p = X.X.shape
-            np.dot(X.X, w.reshape((p, X.count)), out.reshape((n, X.count)))
+            np.dot(X.X, w.reshape((p, X.outputs)), out.reshape((n, X.outputs)))
 
         return dense
 
     def sparse(X, w, out):
-        K, A = X.count, X.X
+        K, A = X.outputs, X.X
         out[:] = 0
         for j in range(A.indptr.size - 1):
             for e in range(A.indptr[j], A.indptr[j + 1]):
@@ -389,12 +389,12 @@ def _correlate(X, r, out):
 
         def dense(X, r, out):
             n, p = X.X.shape
-            np.dot(X.X.T, r.reshape((n, X.count)), out.reshape((p, X.count)))
+            np.dot(X.X.T, r.reshape((n, X.outputs)), out.reshape((p, X.outputs)))
 
         return dense
 
     def sparse(X, r, out):
-        K, A = X.count, X.X
+        K, A = X.outputs, X.X
         out[:] = 0
         for j in range(A.indptr.size - 1):
             for e in range(A.indptr[j], A.indptr[j + 1]):

@@ -209,11 +209,12 @@ def check_pair(solver: Solver, problem: Any) -> None:
         from numopt import solvers
 
         field, methods = lacking
+        block = getattr(problem, field)
         able = solvers.accepting(kind, problem)
+        remedy = f"try {', '.join(able)}" if able else "add it to the block"
         raise TypeError(
             f"{type(solver).__name__} needs {methods.replace('|', ' or ')} of the {field}, "
-            f"which {type(getattr(problem, field)).__name__} does not offer; "
-            f"{'try ' + ', '.join(able) if able else 'add it to the block'}"
+            f"which {type(block).__name__} does not offer; {getattr(block, 'remedy', remedy)}"
         )
     fits.add(type(solver))
 

@@ -125,7 +125,7 @@ class Loss(Block):
             raise ValueError(f"step must be a finite number >= 0, got {step!r}")
         spec, scale, shifted = self._at(v, "v")
         found = loss_prox(spec, scale, shifted, shifted.dtype.type(step))
-        return (found - self.shift(found.dtype)).reshape(np.shape(v))
+        return (found - shifted + self._flat(v, "v")).reshape(np.shape(v))
 
     def conjugate(self, u: Any) -> float:
         """Convex conjugate f*(u)."""
@@ -162,6 +162,32 @@ class Loss(Block):
     def _at(self, z: Any, name: str = "z") -> tuple[Any, np.ndarray, np.ndarray]:
         z = self._flat(z, name)
         return self.spec(z.dtype), self.scale(z.dtype), z + self.shift(z.dtype)
+
+
+class NonsmoothLoss(Loss):
+    """Losses with corners: value, prox, conjugate and subgradients, but no gradient."""
+
+    smooth: ClassVar[bool] = False
+    #: What solvers that follow gradients can take instead.
+    stand_in: ClassVar[str]
+
+    @property
+    def remedy(self) -> str:
+        """What to do where a solver wants a gradient."""
+        return f"the loss is not smooth: take {self.stand_in} instead, or numopt.problems.Splitting"
+
+    def _residuals(self, z: np.ndarray) -> np.ndarray:
+        """z - y, 0 where that is rounding of the offset."""
+        r = z - self.y
+        noise = 2 * np.finfo(z.dtype).eps * (np.abs(z) + np.abs(self.shift(z.dtype)))
+        return np.where(np.any(self.shift(z.dtype)) & (np.abs(r) <= noise), 0, r)
+
+    def value_and_gradient(self, z: Any) -> tuple[float, np.ndarray]:
+        """Refused: see `subgradient`."""
+        raise TypeError(
+            f"{type(self).__name__} has no gradient, only a subgradient(z); {self.stand_in} is a "
+            "smooth stand-in"
+        )
 
 
 def set_signs(loss: Any) -> None:

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_matrix, as_vector, require_length
 from numopt.losses._base import Loss
+from numopt.losses.quadratic import Quadratic
 from numopt.problems._base import Problem
 
 FIXED_POINT = "(|x - prox(x - s g)| + eps |x|) / (s alpha_max), s = 1/L"
@@ -61,7 +62,7 @@ class Composite(Problem):
     loss : block
         Loss of the prediction, from `numopt.losses` or made with `numopt.block`.
     A : array or scipy.sparse matrix of shape (n, p)
-        Data in float64 or float32; kept as it is. Dense solvers work on a Fortran-ordered copy
+        Data in float64 or float32; kept as it is; None, with a `Quadratic`, for the identity. Dense solvers work on a Fortran-ordered copy
         unless A is Fortran-ordered already, sparse ones on the CSC form.
     penalty : block
         Penalty or set for x.
@@ -89,6 +90,9 @@ class Composite(Problem):
     fit_intercept: bool = False
 
     def __post_init__(self) -> None:
+        if self.A is None and isinstance(self.loss, Quadratic):
+            identity = sp.eye_array(self.loss.n_samples, dtype=self.loss.P.dtype, format="csc")
+            object.__setattr__(self, "A", identity)
         object.__setattr__(self, "A", as_matrix(self.A, "A"))
         for name in ("loss", "penalty"):
             block = getattr(self, name)
@@ -184,6 +188,8 @@ class Composite(Problem):
         from numopt.core.generic import judge, loss_gradient
 
         x = self.as_x(x)
+        if not self.loss.smooth:
+            raise TypeError(f"no certificate of x alone: {self.loss.remedy}")
         data, penalty = self._judged(), self._judge()
         kind = "global" if self.convex else "stationary"
         z = self._forward(x)
