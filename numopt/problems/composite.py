@@ -126,9 +126,10 @@ class Composite(Problem):
 
     @property
     def default_solver(self) -> str:  # type: ignore[override]
-        """Coordinate descent where the penalty separates, else accelerated proximal gradient."""
-        separable = self.penalty.offers("prox_1d") and self.penalty.offers("value_1d")
-        return "working-set-cd" if separable and self.loss.offers("hessian_1d") else "prox-grad"
+        """Coordinate descent for sums over coordinates or groups, else proximal gradient."""
+        offers = self.penalty.offers
+        splits = (offers("prox_1d") and offers("value_1d")) or offers("prox_group")
+        return "working-set-cd" if splits and self.loss.offers("hessian_1d") else "prox-grad"
 
     @property
     def dtype(self) -> Any:
