@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from numopt.core.validate import require_choice, require_in
+from numopt.core.validate import require_choice, require_finite, require_in
 from numopt.linalg.ldl_kernels import pivoting, simplicial, supernodal
 from numopt.linalg.ldl_kernels.analysis import Analysis
-from numopt.linalg.ldl_kernels.refine import refine as improve
 from numopt.linalg.patterns import SymmetricPattern
 
 METHODS = ("auto", "simplicial", "supernodal")
@@ -187,9 +186,16 @@ class LDL:
         return self._factor(values)
 
     def update_diagonal(self, diagonal: Any, rows: Any = slice(None)) -> bool:
-        """Replace diagonal entries (all, or those of `rows`) and factor anew; return `ok`."""
-        self._values[self.pattern.diagonal[rows]] = diagonal
-        return self._factor(self._values)
+        """Replace diagonal entries (all, or those of `rows`) and factor anew; return `ok`.
+
+        Touches nothing else: no pattern is compared, no value gathered, no symmetry checked.
+        """
+        places = self.pattern.diagonal[rows]
+        diagonal = np.asarray(diagonal)
+        if diagonal.ndim and diagonal.shape != places.shape:
+            raise ValueError(f"diagonal has shape {diagonal.shape}, expected {places.shape}")
+        self._values[places] = diagonal
+        return self._factor(diagonal, "diagonal")
 
     def _set_shift(self, shift: Any) -> None:
         shift = np.asarray(shift, dtype=self.dtype)
@@ -217,7 +223,8 @@ class LDL:
             a_indptr, a_rows, source = analysis.upper
             L, D = np.zeros(analysis.nnz, kind), np.zeros((2, n), kind)
             self._d, self._inverse = D
-            self._solve, self._numbers = simplicial.solve, (indptr, rows, L, self._inverse)
+            self._module: Any = simplicial
+            self._numbers = indptr, rows, L, self._inverse
             self._kernel = simplicial.factor
             self._arguments = (
                 self._values, np.stack((a_indptr, indptr, row_indptr)), np.stack((a_rows, source)),
@@ -228,7 +235,7 @@ class LDL:
             a_indptr, a_rows, source = analysis.lower
             P, U = np.empty(int(f.panel[-1]), kind), np.empty(f.workspace, kind)
             self._d, self._inverse = np.zeros((2, n), kind)
-            self._solve = supernodal.solve
+            self._module = supernodal
             self._numbers = (f.start, f.row_indptr, f.rows, f.panel, P, self._inverse)
             self._kernel = supernodal.factor
             self._arguments = (
@@ -238,10 +245,10 @@ class LDL:
             )  # fmt: skip
         else:
             size = int(analysis.fronts.panel[-1])
-            self._solve = pivoting.solve
+            self._module = pivoting
             self._blocks = np.empty(size, kind), np.empty(analysis.nnz + n, np.uint32)
 
-    def _factor(self, values: np.ndarray) -> bool:
+    def _factor(self, values: np.ndarray, name: str | None = None) -> bool:
         self.factorizations += 1
         if self._kernel is None:
             failed, self.perturbed, self.wrong_signs = self._factor_pivoting()
@@ -252,7 +259,7 @@ class LDL:
             self.ok = True
             return True
         self.ok = False
-        self.pattern.require_finite(values)
+        require_finite(np.asarray(values, float), name or f"{self.pattern.name}.data")
         self.bad_row = int(self._order[failed])
         found = float(self._d[failed])
         wanted = f"of sign {self._known[0, failed]:+.0f}" if not self.pivoting else "finite"
@@ -325,14 +332,17 @@ class LDL:
 
     # ---- solves ----------------------------------------------------------------------------------
 
-    def solve(self, b: Any, *, refine: int = 8) -> np.ndarray:
+    def solve(self, b: Any, *, refine: int = 8, goal: float | None = None) -> np.ndarray:
         """Solve A x = b for one right-hand side (n) or for the columns of b (n, k).
 
         Parameters
         ----------
         b : array
+            Columns are solved for together, which takes a fraction of the time.
         refine : int, default 8
             Most steps of iterative refinement in A itself; 0: none, and no residual.
+        goal : float, optional
+            Refine no further than this componentwise backward error; 32 eps by default.
 
         Returns
         -------
@@ -354,40 +364,45 @@ class LDL:
         else:
             b = np.asarray(b)
             if b.ndim == 2 and b.shape[0] == self.n:
-                return self._solve_columns(b, refine)
+                return self._solve_columns(b, refine, goal)
             if b.shape != self._shape:
                 raise ValueError(f"b has shape {b.shape}, expected ({self.n},) or ({self.n}, k)")
             b = b.astype(self._kind)
         x = np.empty(self.n, self._kind)
         self.solves += 1
-        if not self._solve(b, x, self._order, self._numbers):
-            self._refuse(b)
         if refine:
-            x, steps, self.backward_error = improve(
-                self._once, self._matrix, b, x, refine, self._goal
-            )
+            finite, steps, self.backward_error = self._module.solve_refined(
+                b, x, self._order, self._numbers, self._matrix, refine,
+                self._goal if goal is None else float(goal),
+            )  # fmt: skip
             self.refinements += steps
+        else:
+            finite = self._module.solve(b, x, self._order, self._numbers)
+        if not finite:
+            self._refuse(b)
         return x if self._kind is self.dtype else x.astype(self.dtype)
 
-    def _once(self, r: np.ndarray) -> np.ndarray:
-        x = np.empty(self.n, self._kind)
-        self._solve(r, x, self._order, self._numbers)
-        return x
-
-    def _solve_columns(self, B: np.ndarray, refine: int) -> np.ndarray:
-        X = np.empty(B.shape, self.dtype, order="F")
-        worst = self.backward_error = 0.0
-        for k in range(B.shape[1]):
-            X[:, k] = self.solve(B[:, k], refine=refine)
-            worst = max(worst, self.backward_error)
-        self.backward_error = worst
-        return X
+    def _solve_columns(self, B: np.ndarray, refine: int, goal: float | None) -> np.ndarray:
+        rows = np.array(B.T, self._kind, order="C")
+        X = np.empty_like(rows)
+        self.solves += rows.shape[0]
+        finite, steps, error = self._module.solve_rows(
+            rows, X, self._order, self._numbers, self._matrix, refine,
+            self._goal if goal is None else float(goal),
+        )  # fmt: skip
+        if not finite:
+            self._refuse(rows.T)
+        if refine:
+            self.backward_error = error
+        self.refinements += steps
+        return X.T if self._kind is self.dtype else X.T.astype(self.dtype)
 
     def _refuse(self, b: np.ndarray) -> None:
-        bad = ~np.isfinite(b)
-        if bad.any():
-            i = int(np.flatnonzero(bad)[0])
-            raise ValueError(f"b has {b[i]} at index {i}; drop or impute it")
+        bad = np.argwhere(~np.isfinite(b))
+        if bad.size:
+            i = tuple(bad[0].tolist())
+            where = f"{i[0]}" if b.ndim == 1 else f"{i}"
+            raise ValueError(f"b has {b[i]} at index {where}; drop or impute it")
         raise np.linalg.LinAlgError(
             f"the solution overflows: {self.pattern.name} is singular to working precision"
         )
@@ -437,7 +452,10 @@ class LDL:
         return sp.csc_array(L), D, order[pivots]
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("_arguments", "_numbers", "_blocks", "_kernel", "_solve", "_matrix", "_d", "_e")
+        derived = (
+            *("_arguments", "_numbers", "_blocks", "_kernel", "_module"),
+            *("_matrix", "_d", "_e"),
+        )
         return {k: v for k, v in self.__dict__.items() if k not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -216,6 +216,36 @@ def test_update_diagonal(method):
     np.testing.assert_allclose(changed @ x, np.ones(50), atol=1e-12)
 
 
+def test_bad_diagonals_are_named():
+    K, signs = quasi_definite(6, 3, 0.5, 6)
+    factor = LDL(K, signs)
+    with pytest.raises(ValueError, match=r"diagonal has shape \(4,\), expected \(9,\)"):
+        factor.update_diagonal(np.ones(4))
+    for bad in (np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"diagonal has {bad} at index 1"):
+            factor.update_diagonal([-1.0, bad], [7, 8])
+        with pytest.raises(np.linalg.LinAlgError):
+            factor.solve(np.ones(9))
+    assert factor.update(K) and factor.inertia == (6, 3, 0)
+
+
+@pytest.mark.parametrize("method", STATIC)
+def test_refinement_stops_at_its_goal(method):
+    K, signs = kkt("QSHARE2B")
+    factor = LDL(K, signs, method=method)
+    b = np.random.default_rng(1).standard_normal(K.shape[0])
+    steps = []
+    for goal in (1.0, 1e-6, 1e-12, None):
+        before = factor.refinements
+        x = factor.solve(b, goal=goal)
+        steps.append(factor.refinements - before)
+        assert backward_error(K, x, b) <= (goal or 40 * np.finfo(float).eps)
+    assert steps[0] == 0 < steps[-1] and steps == sorted(steps)
+    limited = factor.refinements
+    factor.solve(b, refine=1)
+    assert factor.refinements == limited + 1 and factor.backward_error > 1e-15
+
+
 def test_missing_diagonal_entries_can_be_filled():
     A = sp.csc_array([[0.0, 1.0], [1.0, 0.0]])
     assert A.nnz == 2
@@ -292,12 +322,22 @@ def test_nothing_of_the_caller_is_changed_or_kept():
 def test_many_right_hand_sides(kind):
     K, signs = quasi_definite(20, 10, 0.2, 2)
     factor = LDL(K, signs, **kind) if kind else LDL(K)
-    B = np.random.default_rng(0).standard_normal((30, 4))
-    X = factor.solve(B)
-    for k in range(4):
-        np.testing.assert_array_equal(X[:, k], factor.solve(B[:, k]))
-    assert factor.solves == 8
+    for k in range(1, 20, 6):  # less than, and more than, are solved for together
+        B = np.random.default_rng(k).standard_normal((30, k))
+        before = factor.solves, factor.refinements
+        X = factor.solve(B)
+        assert factor.solves == before[0] + k and factor.refinements >= before[1]
+        assert X.shape == B.shape and factor.backward_error <= 40 * np.finfo(float).eps
+        plain = factor.solve(B, refine=0)
+        for j in range(k):
+            x = factor.solve(B[:, j])
+            np.testing.assert_allclose(X[:, j], x, rtol=1e-12, atol=1e-13 * np.abs(x).max())
+            x = factor.solve(B[:, j], refine=0)
+            np.testing.assert_allclose(plain[:, j], x, rtol=1e-9, atol=1e-10 * np.abs(x).max())
     assert factor.solve(np.empty((30, 0))).shape == (30, 0)
+    B[3, 2] = np.nan
+    with pytest.raises(ValueError, match=r"b has nan at index \(3, 2\)"):
+        factor.solve(B)
 
 
 @pytest.mark.parametrize("kind", [{"method": "simplicial"}, {"method": "supernodal"}, None])

@@ -25,6 +25,7 @@ import numpy as np
 
 from numopt.core.jit import inner, kernel
 from numopt.linalg.ldl_kernels.dense import WIDTH
+from numopt.linalg.ldl_kernels.refine import refined
 from numopt.linalg.ldl_kernels.symbolic import NONE, span
 from numopt.linalg.ldl_kernels.threshold import eliminate
 
@@ -248,3 +249,13 @@ def solve(b, x, order, factor):
         x[order[k]] = w[k]
         total += w[k]
     return abs(total) < np.inf
+
+
+@inner
+def _solve_block(B, X, order, factor):
+    """Solve for each row of B."""
+    for j in range(B.shape[0]):
+        solve(B[j], X[j], order, factor)
+
+
+solve_refined, solve_rows = refined(solve, _solve_block)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from numopt.core.jit import inner, kernel
+from numopt.linalg.ldl_kernels.block import BLOCK
 from numopt.linalg.ldl_kernels.symbolic import span
 
 
-@kernel
+@inner
 def residual(x, b, indptr, indices, values, r, size):
     """r = b - A x from the upper triangle of A; return max_i |r_i| / (|A| |x| + |b|)_i.
 
@@ -74,7 +74,7 @@ def _weighted(x, y, size):
     return total
 
 
-@kernel
+@inner
 def combine(k, x, r, size, directions, images, indptr, indices, values):
     """Step from x along direction k, made conjugate to earlier ones, to the least residual.
 
@@ -99,49 +99,87 @@ def combine(k, x, r, size, directions, images, indptr, indices, values):
     return True
 
 
-def refine(
-    solve: Callable[[np.ndarray], np.ndarray],
-    matrix: tuple[Any, ...],
-    b: np.ndarray,
-    x: np.ndarray,
-    steps: int,
-    goal: float,
-) -> tuple[np.ndarray, int, float]:
-    """Improve x until its error is at most `goal`; return (solution, steps taken, error).
+def refined(solve: Any, solve_block: Any) -> Any:
+    """Kernels that solve with `solve`, or `solve_block` for several, and improve the solution."""
 
-    One plain correction as a rule. Where that does not suffice, the factor has lost digits, and
-    further corrections are combined so that the residual, measured row by row against the terms
-    that make it up, is least (generalised conjugate residuals with the factor as preconditioner).
+    @inner
+    def improve(b, x, order, factor, matrix, steps, goal):
+        """Improve x until its error is at most `goal`; (steps taken, error).
 
-    Parameters
-    ----------
-    solve : callable
-        The approximate inverse, in the dtype of x.
-    matrix : tuple
-        indptr, indices, values of the upper triangle.
-    """
-    r, size = np.empty((2, x.size))
-    error = residual(x, b, *matrix, r, size)
-    directions = images = weights = r
-    done = 0
-    while done < steps and not error <= goal:
-        p = solve(r if x.dtype == r.dtype else r.astype(x.dtype))
-        better = x.copy()
-        if done == 0:
-            better += p
-        else:
-            if done == 1:
-                directions, images = np.empty((2, steps - 1, x.size))
-                weights = size.copy()
-            directions[done - 1] = p
-            if not combine(done - 1, better, r, weights, directions, images, *matrix):
+        One plain correction as a rule. Where that does not suffice, the factor has lost digits,
+        and further corrections are combined so that the residual, measured row by row against
+        the terms that make it up, is least (generalised conjugate residuals with the factor as
+        preconditioner).
+
+        `matrix` is the upper triangle: indptr, indices, values. What is solved for and with is in
+        the dtype of x, residuals are in float64.
+        """
+        indptr, indices, values = matrix
+        n = x.size
+        r, size = np.empty(n), np.empty(n)
+        error = residual(x, b, indptr, indices, values, r, size)
+        if steps == 0 or error <= goal:
+            return 0, error
+        better, right, correction = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+        directions = images = np.empty((0, n))
+        weights = r
+        done = 0
+        while done < steps and not error <= goal:
+            for i in range(n):
+                right[i] = r[i]
+                better[i] = x[i]
+            solve(right, correction, order, factor)
+            if done == 0:
+                for i in range(n):
+                    better[i] += correction[i]
+            else:
+                if done == 1:
+                    directions, images = np.empty((steps - 1, n)), np.empty((steps - 1, n))
+                    weights = size.copy()
+                for i in range(n):
+                    directions[done - 1, i] = correction[i]
+                if not combine(
+                    done - 1, better, r, weights, directions, images, indptr, indices, values
+                ):
+                    break
+            done += 1
+            after = residual(better, b, indptr, indices, values, r, size)
+            if after < error:
+                error = after
+                for i in range(n):
+                    x[i] = better[i]
+            elif done == 1:
+                residual(x, b, indptr, indices, values, r, size)
+            else:
                 break
-        done += 1
-        after = residual(better, b, *matrix, r, size)
-        if after < error:
-            x, error = better, after
-        elif done == 1:
-            residual(x, b, *matrix, r, size)
-        else:
-            break
-    return x, done, error
+        return done, error
+
+    @kernel
+    def solve_refined(b, x, order, factor, matrix, steps, goal):
+        """Write into x a solution for b of error at most `goal`; (finite, steps taken, error)."""
+        if not solve(b, x, order, factor):
+            return False, 0, np.inf
+        done, error = improve(b, x, order, factor, matrix, steps, goal)
+        return True, done, error
+
+    @kernel
+    def solve_rows(B, X, order, factor, matrix, steps, goal):
+        """The same for each row of B; the errors are the largest, the steps the sum."""
+        done = 0
+        worst = 0.0
+        for first in range(0, X.shape[0], BLOCK):
+            last = min(first + BLOCK, X.shape[0])
+            solve_block(B[first:last], X[first:last], order, factor)
+            for j in range(first, last):
+                total = 0.0
+                for k in range(X.shape[1]):
+                    total += X[j, k]
+                if not abs(total) < np.inf:
+                    return False, done, np.inf
+                if steps > 0:
+                    more, error = improve(B[j], X[j], order, factor, matrix, steps, goal)
+                    done += more
+                    worst = max(worst, error)
+        return True, done, worst
+
+    return solve_refined, solve_rows

@@ -14,7 +14,18 @@ from __future__ import annotations
 import numpy as np
 
 from numopt.core.jit import inner, kernel
+from numopt.linalg.ldl_kernels.block import (
+    BLOCK,
+    load,
+    minus_row,
+    row,
+    store,
+    subtract_from_row,
+    times,
+    unload,
+)
 from numopt.linalg.ldl_kernels.dense import NOISE, TINY, maximum, row_maxima, settle
+from numopt.linalg.ldl_kernels.refine import refined
 from numopt.linalg.ldl_kernels.symbolic import span
 
 
@@ -110,3 +121,31 @@ def solve(b, x, order, factor):
         x[order[k]] = w[k]
         total += w[k]
     return abs(total) < np.inf
+
+
+@inner(contract=True)
+def _substitute_block(W, factor):
+    """Overwrite the columns of W, BLOCK of them, by their solutions."""
+    indptr, rows, L, inverses = factor
+    n = inverses.size
+    for k in range(n):
+        z = row(W, k)
+        for p in span(indptr[k], indptr[k + 1]):
+            subtract_from_row(W, rows[p], L[p], z)
+    for k in range(n - 1, -1, -1):
+        z = times(row(W, k), inverses[k])
+        for p in span(indptr[k], indptr[k + 1]):
+            z = minus_row(z, L[p], W, rows[p])
+        store(W, k, z)
+
+
+@inner
+def _solve_block(B, X, order, factor):
+    """Solve for each row of B, of which there are BLOCK or less."""
+    W = np.empty((order.size, BLOCK), X.dtype)
+    load(B, order, W)
+    _substitute_block(W, factor)
+    unload(W, order, X)
+
+
+solve_refined, solve_rows = refined(solve, _solve_block)

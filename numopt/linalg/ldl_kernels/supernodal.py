@@ -19,6 +19,16 @@ from __future__ import annotations
 import numpy as np
 
 from numopt.core.jit import inner, kernel
+from numopt.linalg.ldl_kernels.block import (
+    BLOCK,
+    load,
+    minus_row,
+    row,
+    store,
+    subtract_from_row,
+    times,
+    unload,
+)
 from numopt.linalg.ldl_kernels.dense import (
     WIDTH,
     row_maxima,
@@ -27,7 +37,10 @@ from numopt.linalg.ldl_kernels.dense import (
     subtract_one,
     subtract_product,
 )
+from numopt.linalg.ldl_kernels.refine import refined
 from numopt.linalg.ldl_kernels.symbolic import NONE, span
+
+WIDE = 6  # mean number of columns from which right-hand sides are solved for one by one
 
 
 @kernel
@@ -315,3 +328,54 @@ def solve(b, x, order, factor):
         x[order[k]] = w[k]
         total += w[k]
     return abs(total) < np.inf
+
+
+@inner(contract=True)
+def _substitute_block(W, factor):
+    """Overwrite the columns of W, BLOCK of them, by their solutions."""
+    start, row_indptr, rows, panel, P, inverses = factor
+    n_super = start.size - 1
+    for s in range(n_super):
+        at = start[s]
+        columns = start[s + 1] - at
+        r = row_indptr[s]
+        below = row_indptr[s + 1] - r
+        for q in range(columns):
+            a = panel[s] + q * (columns + below)
+            z = row(W, np.uintp(at + q))
+            for i in range(q + 1, columns):
+                subtract_from_row(W, np.uintp(at + i), P[np.uintp(a + i)], z)
+            a += columns
+            for i in range(below):
+                subtract_from_row(W, rows[np.uintp(r + i)], P[np.uintp(a + i)], z)
+    for s in range(n_super - 1, -1, -1):
+        at = start[s]
+        columns = start[s + 1] - at
+        r = row_indptr[s]
+        below = row_indptr[s + 1] - r
+        for q in range(columns - 1, -1, -1):
+            a = panel[s] + q * (columns + below)
+            z = times(row(W, np.uintp(at + q)), inverses[at + q])
+            for i in range(q + 1, columns):
+                z = minus_row(z, P[np.uintp(a + i)], W, np.uintp(at + i))
+            a += columns
+            for i in range(below):
+                z = minus_row(z, P[np.uintp(a + i)], W, rows[np.uintp(r + i)])
+            store(W, np.uintp(at + q), z)
+
+
+@inner
+def _solve_block(B, X, order, factor):
+    """Solve for each row of B, of which there are BLOCK or less."""
+    start = factor[0]
+    if order.size > WIDE * (start.size - 1):  # one by one: loops over such panels are vectorised
+        for j in range(B.shape[0]):
+            solve(B[j], X[j], order, factor)
+        return
+    W = np.empty((order.size, BLOCK), X.dtype)
+    load(B, order, W)
+    _substitute_block(W, factor)
+    unload(W, order, X)
+
+
+solve_refined, solve_rows = refined(solve, _solve_block)
