@@ -22,16 +22,21 @@ class TotalVariation1D(Penalty):
 
     Notes
     -----
-    The prox is Johnson's dynamic programme, O(n) on any data: forward, the derivative of the best
-    value as a function of the last entry is a piecewise linear function, clipped to
-    :math:`\pm s \alpha`; backward, each entry is its successor, clipped to the interval found
-    there. At last each constant piece gets the mean of its data, shifted by what its neighbours
-    pull, so that rounding does not add up along the sequence.
+    The prox is the taut string: of all paths from the first to the last of the cumulated sums that
+    stay within :math:`s \alpha` of them, the shortest. It is found as through a funnel. From the
+    last bend on, the bounds above and below are kept as a convex and a concave chain; each new
+    point removes what it overtakes at the end of its chain, and where the first link of one chain
+    would cross that of the other the string bends. Every link is made and removed once: O(n) on
+    any data. Constant pieces get the mean of their data, shifted by what their neighbours pull, so
+    that rounding does not add up along the sequence. A million points take 10 to 30 ns each, see
+    ``benchmarks/bench_proxes.py``.
 
     References
     ----------
-    N. A. Johnson, "A dynamic programming algorithm for the fused lasso and L0-segmentation",
-    J. Comput. Graph. Statist. 22, 2013.
+    P. L. Davies, A. Kovac, "Local extremes, runs, strings and multiresolution", Ann. Statist. 29,
+    2001.
+    D. T. Lee, F. P. Preparata, "Euclidean shortest paths in the presence of rectilinear barriers",
+    Networks 14, 1984.
     R. Tibshirani, M. Saunders, S. Rosset, J. Zhu, K. Knight, "Sparsity and smoothness via the fused
     lasso", J. R. Stat. Soc. B 67, 2005.
 
@@ -74,49 +79,63 @@ class TotalVariation1D(Penalty):
             for i in range(n):
                 out[i] = v[i]
             return
-        lower, upper = np.empty(n), np.empty(n)
-        self._intervals(v, pull, lower, upper)
-        # Backward: pieces [start, stop), each written once it is known on both sides.
-        value, stop, right, total = lower[n - 1], n, 0.0, v[n - 1] * 1.0
-        for i in range(n - 2, -1, -1):
-            previous = min(max(value, lower[i]), upper[i])
-            if previous == value:
-                total += v[i]
-                continue
-            left = 1.0 if value > previous else -1.0
-            mean = (total + pull * (right - left)) / (stop - i - 1)
-            for k in range(i + 1, stop):
-                out[k] = mean
-            value, stop, right, total = previous, i + 1, left, v[i] * 1.0
-        mean = (total + pull * right) / stop
-        for k in range(stop):
-            out[k] = mean
-
-    def _intervals(self, v, pull, lower, upper):
-        """The interval to which each entry clips its successor; for the last, its value."""
-        n = v.size
-        # Knots first..last of the derivative and by how much slope and offset change there.
-        knots, slopes, offsets = np.empty(2 * n), np.empty(2 * n), np.empty(2 * n)
-        first, last = n, n - 1
+        # Links of the chains above (u) and below (l), [first, end): points they span, rise. Rises
+        # are those of the sums, with the distance to the bound at the bend in the first link.
+        u_span, l_span = np.empty(n, np.int64), np.empty(n, np.int64)
+        u_rise, l_rise = np.empty(n), np.empty(n)
+        u_first, u_end, l_first, l_end = 0, 0, 0, 0
+        bend, height = 0, 0.0  # where the string bends last, relative to the sums there
         for i in range(n):
             y = v[i] * 1.0
-            outer = pull if i > 0 else 0.0
-            bound = pull if i < n - 1 else 0.0
-            slope, offset = 1.0, -y - outer  # of the leftmost piece, slope * x + offset
-            while first <= last and slope * knots[first] + offset <= -bound:
-                slope += slopes[first]
-                offset += offsets[first]
-                first += 1
-            lower[i] = (-bound - offset) / slope
-            if i == n - 1:
-                return
-            slope_right, offset_right = 1.0, -y + outer  # of the rightmost
-            while first <= last and slope_right * knots[last] + offset_right >= bound:
-                slope_right -= slopes[last]
-                offset_right -= offsets[last]
-                last -= 1
-            upper[i] = max((bound - offset_right) / slope_right, lower[i])
-            first -= 1
-            last += 1
-            knots[first], slopes[first], offsets[first] = lower[i], slope, offset + bound
-            knots[last], slopes[last], offsets[last] = upper[i], -slope_right, bound - offset_right
+            closing = pull if i == n - 1 else 0.0  # both bounds end at the last sum
+
+            span, rise = 1, y - closing
+            while u_end > u_first and u_rise[u_end - 1] * span >= rise * u_span[u_end - 1]:
+                u_end -= 1
+                span += u_span[u_end]
+                rise += u_rise[u_end]
+            if u_end == u_first:
+                if span == 1:
+                    rise += pull - height
+                while l_first < l_end and l_rise[l_first] * span > rise * l_span[l_first]:
+                    ahead = bend + l_span[l_first]
+                    self._lay(v, bend, ahead, -pull - height, out)
+                    bend, height = ahead, -pull
+                    span -= l_span[l_first]
+                    rise -= l_rise[l_first]
+                    l_first += 1
+                if l_first == l_end:
+                    l_first, l_end = 0, 0
+                u_first, u_end = 0, 0
+            u_span[u_end], u_rise[u_end] = span, rise
+            u_end += 1
+
+            span, rise = 1, y + closing
+            while l_end > l_first and l_rise[l_end - 1] * span <= rise * l_span[l_end - 1]:
+                l_end -= 1
+                span += l_span[l_end]
+                rise += l_rise[l_end]
+            if l_end == l_first:
+                if span == 1:
+                    rise -= pull + height
+                # The last link above ends here too: the string cannot bend at it yet.
+                while u_first < u_end - 1 and u_rise[u_first] * span < rise * u_span[u_first]:
+                    ahead = bend + u_span[u_first]
+                    self._lay(v, bend, ahead, pull - height, out)
+                    bend, height = ahead, pull
+                    span -= u_span[u_first]
+                    rise -= u_rise[u_first]
+                    u_first += 1
+                l_first, l_end = 0, 0
+            l_span[l_end], l_rise[l_end] = span, rise
+            l_end += 1
+        self._lay(v, bend, n, -height, out)
+
+    def _lay(self, v, start, stop, shift, out):
+        """One piece of the result: the mean of its data, shifted by what its neighbours pull."""
+        total = shift
+        for k in range(start, stop):
+            total += v[k]
+        total /= stop - start
+        for k in range(start, stop):
+            out[k] = total
