@@ -30,6 +30,9 @@ from numopt.solvers._units import coordinates, count_units, grouped, units_holdi
 # Places in State.scalars.
 FUN, RESIDUAL, TARGET, LIMIT, INNER, LIFT, LOOKS = range(7)
 
+# Up to this size the quadratic model of a quadratic loss is solved to the end at once.
+SMALL = 150
+
 
 class State(NamedTuple):
     """What an iteration needs; w = (x, b) ends in the intercept.
@@ -269,7 +272,8 @@ class WorkingSetCD(Solver):
         quadratic, dense = problem.loss.quadratic, state.source is not None
         # With a Gram matrix sweeps are cheap next to a pass over A: solve the model well.
         final = quadratic and index.size == problem.size
-        share = 0.0 if final else s[INNER] * (0.03 if dense else 1.0)
+        small = quadratic and dense and index.size <= SMALL
+        share = 0.0 if final or small else s[INNER] * (0.1 if dense else 1.0)
         # The last digits cost little there, and paths and folds compare what they give.
         goal = 0.05 if final and dense and state.w.dtype == np.float64 else 0.5
         tol = max(share * s[RESIDUAL], goal * s[TARGET])
@@ -366,8 +370,9 @@ def _rule_out(problem: Any, state: State) -> None:
 
 
 def _means(state: State) -> np.ndarray:
-    out = np.empty(state.index.size, state.h.dtype)
-    column_dots(state.data.X, state.index, state.h, out)
+    out = np.zeros(state.index.size, state.h.dtype)
+    if state.data.intercept:
+        column_dots(state.data.X, state.index, state.h, out)
     return out
 
 
