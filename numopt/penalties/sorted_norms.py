@@ -29,8 +29,9 @@ class SLOPE(Norm):
 
     Notes
     -----
-    The prox sorts :math:`|v|`, pools adjacent violators of
-    :math:`|v|_{(i)} - s \alpha \lambda_i` on a stack and clips at 0: O(p log p).
+    The prox first drops what becomes 0 whatever the order: with m entries left, those up to
+    :math:`s \alpha \lambda_m`, until none is. It sorts the others by their digits, in linear time,
+    pools adjacent violators of :math:`|v|_{(i)} - s \alpha \lambda_i` on a stack and clips at 0.
 
     References
     ----------
@@ -78,26 +79,38 @@ class SLOPE(Norm):
             return float(np.max(np.cumsum(size) / np.cumsum(self.lambdas)))
 
     def value_of(self, x):
-        p = x.size
-        size = np.empty(p)
-        for j in range(p):
-            size[j] = abs(x[j])
-        order = np.argsort(size)
+        size, index, count = np.empty(x.size), np.empty(x.size, np.int64), 0
+        for j in range(x.size):
+            if x[j] != 0:
+                size[count] = abs(x[j])
+                count += 1
+        size, index = self._sorted_up(size, index, count)
         total = 0.0
-        for i in range(p):
-            total += self.lambdas[i] * size[order[p - 1 - i]]
+        for i in range(count):
+            total += self.lambdas[i] * size[count - 1 - i]
         return self.alpha * total
 
     def prox_into(self, v, step, out):
-        p = v.size
-        size = np.empty(p)
+        p, strength = v.size, step * self.alpha * 1.0
+        size, index, count = np.empty(p), np.empty(p, np.int64), 0
+        least = strength * self.lambdas[p - 1]
         for j in range(p):
-            size[j] = abs(v[j])
-        order = np.argsort(size)
-        means, starts = np.empty(p), np.empty(p, np.int64)
+            if not abs(v[j]) <= least:
+                size[count], index[count] = abs(v[j]), j
+                count += 1
+        before = p
+        while 0 < count < before:
+            before, least = count, strength * self.lambdas[count - 1]
+            count = 0
+            for k in range(before):
+                if not size[k] <= least:
+                    size[count], index[count] = size[k], index[k]
+                    count += 1
+        size, index = self._sorted_up(size, index, count)
+        means, starts = np.empty(count), np.empty(count, np.int64)
         top = -1
-        for i in range(p):
-            mean, start = size[order[p - 1 - i]] - step * self.alpha * self.lambdas[i], i
+        for i in range(count):
+            mean, start = size[count - 1 - i] - strength * self.lambdas[i], i
             while top >= 0 and not means[top] > mean:
                 # A convex combination: rounding cannot carry it out of its block.
                 share = (i + 1 - start) / (i + 1 - starts[top])
@@ -106,13 +119,57 @@ class SLOPE(Norm):
                 top -= 1
             top += 1
             means[top], starts[top] = mean, start
-        stop = p
+        # Signs are read before out is cleared: it may be v.
+        stop = count
         for b in range(top, -1, -1):
+            z = max(means[b], 0.0)
             for i in range(starts[b], stop):
-                j = order[p - 1 - i]
-                z = max(means[b], 0.0)
-                out[j] = z if v[j] > 0 else (-z if z > 0 else 0.0)
+                k = count - 1 - i
+                size[k] = z if v[index[k]] > 0 else (-z if z > 0 else 0.0)
             stop = starts[b]
+        for j in range(p):
+            out[j] = 0
+        for k in range(count):
+            out[index[k]] = size[k]
+
+    def _sorted_up(self, size, index, count):
+        """The first `count` entries in ascending order of size, and their indices, in arrays."""
+        if count <= 100:
+            for i in range(1, count):
+                key, j, k = size[i], index[i], i
+                while k > 0 and size[k - 1] > key:
+                    size[k], index[k] = size[k - 1], index[k - 1]
+                    k -= 1
+                size[k], index[k] = key, j
+            return size, index
+        # Bits of positive numbers are in the order of the numbers: six digits of 11 bits.
+        keys, spare, spare_index = size.view(np.uint64), np.empty(count, np.uint64), index.copy()
+        places = np.zeros((6, 2048), np.int64)
+        mask = np.uint64(2047)
+        for k in range(count):
+            bits = keys[k]
+            for d in range(6):
+                places[d, bits & mask] += 1
+                bits >>= np.uint64(11)
+        for d in range(6):
+            shift = np.uint64(11 * d)
+            total, trivial = 0, False
+            for digit in range(2048):
+                trivial |= places[d, digit] == count  # all share it
+                here = places[d, digit]
+                places[d, digit] = total
+                total += here
+            if trivial:
+                continue
+            for k in range(count):
+                bits = keys[k]
+                digit = (bits >> shift) & mask
+                place = places[d, digit]
+                places[d, digit] = place + 1
+                spare[place], spare_index[place] = bits, index[k]
+            keys, spare = spare, keys
+            index, spare_index = spare_index, index
+        return keys.view(np.float64), index
 
 
 @block
