@@ -305,6 +305,8 @@ class _Run:
     def chunks(self) -> tuple[int, int]:
         """First and largest chunk, by the size of the problem alone: never by the clock."""
         work, most = max(self.solver.work(self.problem), 1.0), self.solver.check_every
+        if self.callback is not None:
+            most = min(most, self.solver.callback_every)
         first, largest = (
             int(max(1, min(most, total / work))) for total in (FIRST_WORK, CHUNK_WORK)
         )

@@ -64,6 +64,8 @@ class Solver:
     needs: ClassVar[dict[str, tuple[str, ...]]] = {}
     #: Largest chunk of iterations between checks.
     check_every: ClassVar[int] = MAX_CHUNK
+    #: ... and where there is a callback: 1 shows it every iterate.
+    callback_every: ClassVar[int] = MAX_CHUNK
     #: Whether the objective never rises: then the last point is the best one.
     descent: ClassVar[bool] = False
     _kept_defaults: ClassVar[dict[str, Any]]

@@ -92,35 +92,37 @@ class Oracle(Problem):
 
         What is known of the last point is not asked for again.
         """
-        calls, jac, args = self._calls, self.jac, self.args
+        # One look-up of what belongs to the thread: this is the overhead of an iteration.
+        calls, jac = self._calls.__dict__, self.jac
         key = x.tobytes()
-        point, f, known = calls.last
+        point, f, known = calls.get("last", Calls.last)
         if point == key and known is not None:
             out[:] = np.frombuffer(known)
             return f
         if jac is True:
-            calls.nfev += 1
-            calls.njev += 1
-            value, gradient = _as_pair(self.fun(x.copy(), *args))
-            f = _as_number(value)
+            calls["nfev"] = calls.get("nfev", 0) + 1
+            calls["njev"] = calls.get("njev", 0) + 1
+            value, gradient = _as_pair(self.fun(x.copy(), *self.args))
+            f = value if type(value) is float else _as_number(value)
             copy_gradient(gradient, out, "the gradient that fun returned")
         else:
             if point != key:
-                calls.nfev += 1
-                value = self.fun(x.copy(), *args)
+                calls["nfev"] = calls.get("nfev", 0) + 1
+                value = self.fun(x.copy(), *self.args)
                 f = value if type(value) is float else _as_number(value)
             if not math.isfinite(f):
                 out.fill(math.nan)
-            elif callable(jac):
-                calls.njev += 1
-                copy_gradient(jac(x.copy(), *args), out, "the gradient that jac returned")
             else:
-                calls.njev += 1
-                limits = self.limits(x.size)
-                differences.gradient_into(
-                    self._number, x, f, jac, *limits, out, rel_step=self.rel_step
-                )
-        calls.last = (key, f, out.tobytes())
+                calls["njev"] = calls.get("njev", 0) + 1
+                if callable(jac):
+                    gradient = jac(x.copy(), *self.args)
+                    copy_gradient(gradient, out, "the gradient that jac returned")
+                else:
+                    limits = self.limits(x.size)
+                    differences.gradient_into(
+                        self._number, x, f, jac, *limits, out, rel_step=self.rel_step
+                    )
+        calls["last"] = (key, f, out.tobytes())
         return f
 
     def gradient_at(self, x: np.ndarray) -> np.ndarray:
