@@ -20,6 +20,7 @@ _WHERE = {
     "draw_sketch": "sketch",
     "ForestLDL": "forest",
     "GaussianSketch": "sketch",
+    "gmres": "krylov",
     "golub_kahan": "spectra",
     "hadamard_transform": "sketch",
     "HadamardSketch": "sketch",

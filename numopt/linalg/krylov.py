@@ -1,4 +1,4 @@
-r"""Krylov methods that stop on what is true: CG, MINRES, LSQR.
+r"""Krylov methods that stop on what is true: CG, MINRES, GMRES, LSQR.
 
 A recurrence updates its residual without looking at b - A x, and the two drift apart; MINRES and
 preconditioned LSQR even measure theirs in the preconditioner's norm. Here each method is a
@@ -10,12 +10,15 @@ References
 M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving linear systems", J. Res.
 Natl. Bur. Stand. 49 (1952), doi:10.6028/jres.049.044.
 C. C. Paige, M. A. Saunders, "Solution of sparse indefinite systems of linear equations", SIAM J.
-Numer. Anal. 12 (1975), doi:10.1137/0712047; "LSQR: an algorithm for sparse linear equations and
-sparse least squares", ACM Trans. Math. Softw. 8 (1982), doi:10.1145/355984.355989.
+Numer. Anal. 12 (1975), doi:10.1137/0712047. Y. Saad, M. H. Schultz, "GMRES: a generalized minimal
+residual algorithm for solving nonsymmetric linear systems", SIAM J. Sci. Stat. Comput. 7 (1986),
+doi:10.1137/0907058. C. C. Paige, M. A. Saunders, "LSQR: an algorithm for sparse linear equations
+and sparse least squares", ACM Trans. Math. Softw. 8 (1982), doi:10.1145/355984.355989.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -171,6 +174,42 @@ def minres(
     [4.0, 3.0]
     """
     return _solve_square(recurrences.minres, A, b, x0, preconditioner, rtol, atol, max_iter)
+
+
+def gmres(
+    A: Any,
+    b: Any,
+    *,
+    x0: Any = None,
+    preconditioner: Any = None,
+    rtol: float | None = None,
+    atol: float = 0.0,
+    restart: int = 50,
+    max_iter: int | None = None,
+) -> KrylovResult:
+    r"""Generalised minimal residuals for :math:`A x = b` with any square A.
+
+    Parameters and result as for `cg`; A and the preconditioner need not be symmetric.
+
+    Parameters
+    ----------
+    restart : int, default 50
+        Dimension of the Krylov spaces, of which a basis is stored. It doubles whenever a space
+        shrinks the residual by less than a tenth, up to n: with exact arithmetic the method
+        always ends.
+
+    Notes
+    -----
+    The k-th step of a cycle costs one product and 4 k n multiplications (orthogonalised twice).
+
+    Examples
+    --------
+    >>> gmres([[1.0, 2.0], [0.0, 1.0]], [5.0, 2.0]).x.round(8).tolist()
+    [1.0, 2.0]
+    """
+    require_count(restart, "restart", 1)
+    method = functools.partial(recurrences.gmres, restart=restart)
+    return _solve_square(method, A, b, x0, preconditioner, rtol, atol, max_iter)
 
 
 def lsqr(

@@ -1,4 +1,4 @@
-"""The recurrences of CG, MINRES and LSQR for a correction A d = r, from d = 0.
+"""The recurrences of CG, MINRES, GMRES and LSQR for a correction A d = r, from d = 0.
 
 They believe their own residuals; `numopt.linalg.krylov` does not.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from numopt.core.jit import kernel
 from numopt.linalg.operators import Operator, Product
@@ -113,6 +114,78 @@ def minres(
         if not history[-1] > goal:
             return Outcome(d, "claims")
     return Outcome(d, "limit")
+
+
+def gmres(
+    A: Operator,
+    M: Product | None,
+    r: np.ndarray,
+    goal: float,
+    limit: int,
+    history: list[float],
+    restart: int,
+) -> Outcome:
+    """GMRES, preconditioned from the right so that its residual is that of A d = r.
+
+    A cycle that gains next to nothing doubles the length of the following ones.
+    """
+    d, n = np.zeros_like(r), r.size
+    left = limit
+    while True:
+        before = norm(r)
+        step, code, steps = _gmres_cycle(A, M, r, goal, min(restart, n, left), history)
+        left -= steps
+        if code == "trouble":
+            return Outcome(d, code)
+        d += step
+        if code:
+            return Outcome(d, code)
+        if left <= 0:
+            return Outcome(d, "limit")
+        r = r - A.matvec(step)
+        if not norm(r) <= 0.9 * before:
+            if restart >= n:
+                return Outcome(d, "stalled")
+            restart *= 2
+
+
+def _gmres_cycle(
+    A: Operator, M: Product | None, r: np.ndarray, goal: float, length: int, history: list[float]
+) -> tuple[np.ndarray, str, int]:
+    """The best correction from a Krylov space of at most this dimension; why it ended, steps."""
+    V = np.empty((length + 1, r.size), r.dtype)
+    R, g = np.zeros((length + 1, length)), np.zeros(length + 1)
+    rotations = np.empty((length, 2))
+    g[0] = norm(r)
+    V[0] = r / r.dtype.type(g[0])
+    eps, largest = float(np.finfo(r.dtype).eps), 0.0
+    code, k = "", 0
+    while k < length and not code:
+        w = A.matvec(V[k] if M is None else M(V[k].copy()))
+        size, h = norm(w), R[:, k]
+        if not size < np.inf:
+            return w, "trouble", k
+        largest = max(largest, size)
+        rest = _arnoldi(V, k, w, h)
+        for i in range(k):
+            c, s = rotations[i]
+            h[i], h[i + 1] = c * h[i] + s * h[i + 1], c * h[i + 1] - s * h[i]
+        pivot = float(np.hypot(h[k], rest))
+        if pivot <= 10 * eps * largest:  # A maps the whole space into what it held before
+            code = "singular"
+            break
+        c, s = rotations[k] = h[k] / pivot, rest / pivot
+        h[k], h[k + 1] = pivot, 0.0
+        g[k], g[k + 1] = c * g[k], -s * g[k]
+        k += 1
+        history.append(abs(float(g[k])))
+        if history[-1] <= goal or rest <= 10 * eps * size:
+            code = "claims"
+        else:
+            np.divide(w, r.dtype.type(rest), out=V[k])
+    y = scipy.linalg.solve_triangular(R[:k, :k], g[:k]).astype(r.dtype) if k else np.zeros(0)
+    step = (y @ V[:k]).astype(r.dtype, copy=False)
+    return (step if M is None else M(step)), code, k
 
 
 def lsqr(
@@ -224,6 +297,17 @@ def _orthogonalise(
     alpha = float(dot(direction, y))
     _subtract(y, y.dtype.type(alpha / beta), v)
     return alpha
+
+
+@kernel
+def _arnoldi(V, k, w, h):
+    """Orthogonalise w against V[:k + 1] twice, adding the products to h; what is left of |w|."""
+    for _ in range(2):
+        for i in range(k + 1):
+            product = dot(V[i], w)
+            h[i] += product
+            _subtract(w, w.dtype.type(product), V[i])
+    return np.sqrt(dot(w, w))
 
 
 @kernel

@@ -335,8 +335,8 @@ class ReusableSolver:
     def _solve_iterative(self, b: np.ndarray, x0: Any) -> np.ndarray:
         A, options = self.matrix, {"x0": x0, "rtol": self.rtol, "max_iter": self.max_iter}
         if self.chosen == "gmres":
-            return self._solve_gmres(b, x0)
-        if self.chosen == "ssor":
+            result = krylov.gmres(A, b, **options)
+        elif self.chosen == "ssor":
             result = ssor_cg(self._backend, A, b, omega=self.omega, **options)
         elif self.chosen == "minres":
             result = krylov.minres(A, b, **options)
@@ -352,26 +352,6 @@ class ReusableSolver:
             return self._solve_iterative(b, x0)
         self.status, self.message = result.status, result.message
         return result.x
-
-    def _solve_gmres(self, b: np.ndarray, x0: Any) -> np.ndarray:
-        rtol = self.rtol or (1e-5 if b.dtype == np.float32 else 1e-8)
-        limit = max(10 * self.n, 1000) if self.max_iter is None else self.max_iter
-        restart = min(self.n, limit, 50)
-        steps = [0]
-
-        def count(_: Any) -> None:
-            steps[0] += 1
-
-        x, _ = spla.gmres(
-            self.matrix, b, x0=x0, rtol=rtol, atol=0.0, restart=restart,
-            maxiter=-(-limit // max(restart, 1)), callback=count, callback_type="pr_norm",
-        )  # fmt: skip
-        self.iterations += steps[0]
-        self._last = x, b
-        ok = self.residual <= 1.01 * rtol
-        self.status = Status.OPTIMAL if ok else Status.ITERATION_LIMIT
-        self.message = self.status.sentence
-        return np.asarray(x, b.dtype)
 
     @property
     def residual(self) -> float:

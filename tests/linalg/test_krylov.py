@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numopt.core.result import Status
-from numopt.linalg.krylov import cg, lsqr, minres
+from numopt.linalg.krylov import cg, gmres, lsqr, minres
 
 
 def symmetric(eigenvalues, seed):
@@ -30,7 +30,7 @@ def true_residual(A, b, x):
 # ---- square systems ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", [cg, minres])
+@pytest.mark.parametrize("method", [cg, minres, gmres])
 @pytest.mark.parametrize("condition", [1.0, 1e3, 1e8])
 @pytest.mark.parametrize("n", [1, 2, 30])
 def test_positive_definite(method, condition, n):
@@ -48,7 +48,7 @@ def test_any_scale(n, seed, exponent, decades):
     rng = np.random.default_rng(seed)
     A = symmetric(10 ** rng.uniform(0, decades, n), seed)
     b = rng.standard_normal(n) * 10.0**exponent
-    for method in (cg, minres):
+    for method in (cg, minres, gmres):
         result = method(A, b, rtol=1e-8)
         assert result.success
         assert np.linalg.norm(b - A @ result.x) <= 1.001e-8 * np.linalg.norm(b)
@@ -57,14 +57,14 @@ def test_any_scale(n, seed, exponent, decades):
 def test_steps_are_distinct_eigenvalues():
     A = symmetric(np.repeat([1.0, 3.0, 10.0], [4, 9, 7]), 3)
     b = np.random.default_rng(0).standard_normal(20)
-    assert cg(A, b).nit == minres(A, b).nit == 3
+    assert cg(A, b).nit == minres(A, b).nit == gmres(A, b).nit == 3
 
 
 @pytest.mark.parametrize("kind", ["sparse", "operator", "float32"])
 def test_forms_of_a(kind):
     A = laplacian(9) + 0.1 * sp.eye_array(81)
     b = np.linspace(-1, 1, 81)
-    for method in (cg, minres):
+    for method in (cg, minres, gmres):
         if kind == "float32":
             result = method(A.astype(np.float32), b)
             assert result.success and result.x.dtype == np.float32
@@ -102,7 +102,7 @@ def test_indefinite_systems_by_minres():
     assert np.all(np.diff(residuals) <= 1e-12)  # they never grow
 
 
-@pytest.mark.parametrize("method", [cg, minres])
+@pytest.mark.parametrize("method", [cg, minres, gmres])
 def test_history_is_the_true_residual(method):
     A, b = laplacian(8), np.random.default_rng(0).standard_normal(64)
     M = np.diag(np.linspace(0.5, 2, 64))
@@ -136,7 +136,7 @@ def test_minres_is_not_fooled_by_the_preconditioners_norm():
         assert result.residual_norm == pytest.approx(np.linalg.norm(b - A @ result.x), rel=1e-6)
 
 
-@pytest.mark.parametrize("method", [cg, minres])
+@pytest.mark.parametrize("method", [cg, minres, gmres])
 def test_preconditioner_forms_and_effect(method):
     scales = np.geomspace(1, 1e4, 60)
     A = scales[:, None] * symmetric(np.linspace(1, 2, 60), 3) * scales
@@ -156,7 +156,7 @@ def test_preconditioner_forms_and_effect(method):
         assert result.nit <= 20 < plain.nit
 
 
-@pytest.mark.parametrize("method", [cg, minres, lsqr])
+@pytest.mark.parametrize("method", [cg, minres, gmres, lsqr])
 def test_warm_start(method):
     A, rng = laplacian(10), np.random.default_rng(0)
     x = rng.standard_normal(100)
@@ -181,7 +181,7 @@ def test_ritz_values_of_cg():
     np.testing.assert_allclose(scaled.ritz_values(), [1])
 
 
-@pytest.mark.parametrize("method", [cg, minres, lsqr])
+@pytest.mark.parametrize("method", [cg, minres, gmres, lsqr])
 def test_trivial_systems(method):
     zero = method(np.eye(3), np.zeros(3), x0=np.ones(3))
     assert zero.success and zero.nit == 0 and not zero.x.any()
@@ -204,7 +204,7 @@ def test_cg_on_indefinite_matrices():
     assert result.status is Status.NON_CONVEX and "preconditioner" in result.message
 
 
-@pytest.mark.parametrize("method", [cg, minres])
+@pytest.mark.parametrize("method", [cg, minres, gmres])
 def test_singular_systems(method):
     n = 30
     L = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(n, n)).tolil()
@@ -225,7 +225,7 @@ def test_singular_systems(method):
     assert zero.status is Status.STALLED and not zero.x.any()
 
 
-@pytest.mark.parametrize("method", [cg, minres])
+@pytest.mark.parametrize("method", [cg, minres, gmres])
 def test_out_of_reach_is_said(method):
     A = symmetric(np.geomspace(1e-13, 1, 40), 7)
     b = np.random.default_rng(8).standard_normal(40)
@@ -238,7 +238,7 @@ def test_out_of_reach_is_said(method):
     np.testing.assert_allclose(exact.x, [1, 1 / 2, 1 / 3], rtol=1e-15)
 
 
-@pytest.mark.parametrize("method", [cg, minres, lsqr])
+@pytest.mark.parametrize("method", [cg, minres, gmres, lsqr])
 def test_products_that_are_not_finite(method):
     def matvec(x):
         return np.full_like(x, np.nan)
@@ -254,6 +254,85 @@ def test_asymmetric_matrices_do_not_pass():
     for method in (cg, minres):
         result = method(A, np.ones(20), max_iter=500)
         assert result.success == (true_residual(A, np.ones(20), result.x) <= 1e-8)
+
+
+# ---- any square matrix ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "operator", "float32"])
+@pytest.mark.parametrize("n", [1, 2, 70])
+def test_gmres_on_matrices_without_symmetry(kind, n):
+    rng = np.random.default_rng(n)
+    A = rng.standard_normal((n, n)) + 1.5 * np.sqrt(n) * np.eye(n)
+    x = rng.standard_normal(n)
+    form, b = A, A @ x
+    if kind == "sparse":
+        form = sp.csr_array(A)
+    elif kind == "operator":
+        form = spla.LinearOperator(A.shape, matvec=lambda v: A @ v)
+    elif kind == "float32":
+        form, b = A.astype(np.float32), b.astype(np.float32)
+    result = gmres(form, b)
+    tolerance = 1e-5 if kind == "float32" else 1e-8
+    assert result.success and true_residual(A, b, result.x) <= 1.2 * tolerance
+    assert result.x.dtype == (np.float32 if kind == "float32" else np.float64)
+    assert result.nit <= n and result.history.size == result.nit
+    assert (np.diff(result.history) <= 0).all()
+
+
+def test_gmres_is_minres_where_both_apply():
+    """Both minimise the residual over the same spaces: equal residuals, step by step."""
+    A = symmetric(np.r_[np.linspace(-3, -1, 15), np.linspace(0.5, 4, 25)], 2)
+    b = np.random.default_rng(5).standard_normal(40)
+    one, other = gmres(A, b, rtol=1e-6), minres(A, b, rtol=1e-6)
+    assert one.nit == other.nit
+    np.testing.assert_allclose(one.history, other.history, rtol=1e-6)
+
+
+def test_gmres_steps_minimise_the_residual():
+    rng = np.random.default_rng(3)
+    A, b = rng.standard_normal((12, 12)), rng.standard_normal(12)
+    powers = np.stack([np.linalg.matrix_power(A, k) @ b for k in range(1, 13)], axis=1)
+    for k in range(1, 8):
+        found = gmres(A, b, rtol=0, max_iter=k)
+        best = np.linalg.lstsq(powers[:, :k], b, rcond=None)[1]
+        assert found.residual_norm == pytest.approx(np.sqrt(best[0]), rel=1e-6)
+        assert found.status is Status.ITERATION_LIMIT and found.nit == k
+
+
+def test_gmres_restarts_and_lengthens_cycles_that_gain_nothing():
+    """A cyclic shift: no space of less than n dimensions shrinks the residual at all."""
+    n = 60
+    shift = sp.csr_array(np.roll(np.eye(n), 1, axis=0))
+    b = np.eye(n)[0]
+    result = gmres(shift, b, restart=10)
+    assert result.success
+    np.testing.assert_allclose(result.x, np.eye(n)[-1], atol=1e-8)
+    convection = sp.diags_array([2.5, -1.4, -1.0], offsets=[0, 1, -1], shape=(200, 200))
+    short, long = (gmres(convection, np.ones(200), restart=k) for k in (8, 200))
+    assert short.success and long.success and long.nit <= short.nit
+    assert true_residual(convection, np.ones(200), short.x) <= 1e-8
+
+
+def test_gmres_preconditioned_follows_the_residual_itself():
+    rng = np.random.default_rng(4)
+    scales = np.geomspace(1, 1e6, 50)
+    A = (rng.standard_normal((50, 50)) / 20 + np.eye(50)) * scales[:, None]
+    b = A @ np.ones(50)
+    result = gmres(A, b, preconditioner=lambda r: r / scales)
+    assert result.success and result.nit < 30
+    true = [
+        gmres(A, b, preconditioner=lambda r: r / scales, rtol=0, max_iter=k).residual_norm
+        for k in (1, 3, 6)
+    ]
+    np.testing.assert_allclose(result.history[[0, 2, 5]], true, rtol=1e-6)
+
+
+def test_gmres_on_singular_matrices():
+    A = np.diag([1.0, 2.0, 0.0]) + np.diag([1.0, 0.0], 1)
+    assert gmres(A, A @ [1.0, 2.0, 3.0]).success
+    nilpotent = gmres([[0.0, 1.0], [0.0, 0.0]], [1.0, 0.0])
+    assert nilpotent.status is Status.STALLED and nilpotent.residual_norm <= 1
 
 
 # ---- least squares -------------------------------------------------------------------------------
@@ -321,7 +400,7 @@ def test_lsqr_is_honest_about_ill_conditioning():
 # ---- bad input -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", [cg, minres, lsqr])
+@pytest.mark.parametrize("method", [cg, minres, gmres, lsqr])
 def test_bad_input(method):
     with pytest.raises(ValueError, match="b has 2 entries, expected 3"):
         method(np.eye(3), np.ones(2))
@@ -340,6 +419,9 @@ def test_bad_input(method):
             method(np.eye(2), np.ones(2), **bad)
     with pytest.raises(ValueError, match="preconditioner"):
         method(np.eye(3), np.ones(3), preconditioner=np.eye(2))
+    if method is gmres:
+        with pytest.raises(ValueError, match="restart must be >= 1"):
+            gmres(np.eye(2), np.ones(2), restart=0)
     if method is not lsqr:
         with pytest.raises(ValueError, match=r"A must be square, got shape \(2, 3\)"):
             method(np.ones((2, 3)), np.ones(2))
