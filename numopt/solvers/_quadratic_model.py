@@ -11,7 +11,7 @@ from scipy.linalg import get_lapack_funcs
 from numopt.core.engine import time_left
 from numopt.core.generic import col_axpy
 from numopt.core.jit import kernel
-from numopt.solvers._units import add_curvatures, kinks_at_zero, slopes_on, sweep, value_on
+from numopt.solvers._units import add_curvatures, reach, slopes_on, sweep, value_on
 
 # Rows of the working set's columns that are multiplied at once: they stay in the cache.
 CHUNK = 2**17
@@ -141,6 +141,9 @@ def gram_of(source: Any, index: np.ndarray, h: np.ndarray, old: np.ndarray) -> n
     return gram
 
 
+# What became of a Newton step.
+NO_STEP, CUT, FULL_STEP = range(3)
+
 # ---- their minimiser -----------------------------------------------------------------------------
 
 
@@ -193,14 +196,14 @@ def newton_system(penalty, model, slopes, place, H, down):
 
 @kernel
 def newton_step(penalty, model, place, d, noise):
-    """Go along d, cut at the first change of sign, if that lowers the model; whether it did."""
-    t, cut = 1.0, -1
-    if kinks_at_zero(penalty):
-        for k in range(place.size):
-            if place[k] >= 0 and model.w[k] * d[place[k]] < 0:
-                crossing = -model.w[k] / d[place[k]]
-                if crossing < t:
-                    t, cut = crossing, k
+    """Go along d, cut at the first kink or bound, if that lowers the model."""
+    t, cut, landing = 1.0, -1, 0.0
+    for k in range(place.size):
+        if place[k] >= 0 and d[place[k]] != 0:
+            end = reach(penalty, model, k, d[place[k]])
+            share = (end - model.w[k]) / d[place[k]]
+            if end != model.w[k] + d[place[k]] and share < t:
+                t, cut, landing = max(share, 0.0), k, end
     Qd = np.zeros_like(model.q)
     slope = 0.0
     for k in range(place.size):
@@ -218,15 +221,15 @@ def newton_step(penalty, model, place, d, noise):
         if place[k] >= 0:
             trial[k] += t * d[place[k]]
     if cut >= 0:
-        trial[cut] = 0
+        trial[cut] = landing
     after = value_on(penalty, model, trial)
     noise *= abs(slope) + abs(bend) + abs(before)
     if not t * slope + 0.5 * t * t * bend + after - before <= noise:
-        return False
+        return NO_STEP
     for k in range(place.size):
         model.w[k] = trial[k]
         model.q[k] += t * Qd[k]
-    return True
+    return CUT if cut >= 0 else FULL_STEP
 
 
 def minimise(penalty: Any, model: Model, tol: float, newton: bool, concavity: float) -> None:
@@ -235,22 +238,34 @@ def minimise(penalty: Any, model: Model, tol: float, newton: bool, concavity: fl
     # Few sweeps before each Newton step, but more where a sweep costs less than the call.
     sweeps = max(4, int(1e5 / max(m, 1) ** 2))
     slopes, place = np.empty_like(model.w), np.empty(m, np.int64)
-    noise = 50 * float(np.finfo(model.w.dtype).eps)
-    potrf, potrs = get_lapack_funcs(("potrf", "potrs"), (model.Q,))
     for _ in range(100):
         worst, stable = descend(penalty, model, tol, sweeps, 1.05 * concavity)
         if worst <= tol or time_left() < 0:
             return
         if newton and stable:
-            size = smooth_support(penalty, model, slopes, place)
-            if size == 0:
-                continue
-            H, down = np.empty((size, size), slopes.dtype, "F"), np.empty(size, slopes.dtype)
-            newton_system(penalty, model, slopes, place, H, down)
+            _newton_steps(penalty, model, slopes, place)
+
+
+def _newton_steps(penalty: Any, model: Model, slopes: np.ndarray, place: np.ndarray) -> None:
+    """Newton steps on the support until one needs no cut: each cut takes a coordinate out."""
+    wide = model.w.dtype == np.float64
+    noise = 50 * float(np.finfo(model.w.dtype).eps)
+    potrf, potrs = get_lapack_funcs(("potrf", "potrs"), (model.Q,))
+    left = 1e9  # operations: long chains pay where the support is small
+    while (size := smooth_support(penalty, model, slopes, place)) and left > 0:
+        left -= size**3
+        H, down = np.empty((size, size), slopes.dtype, "F"), np.empty(size, slopes.dtype)
+        newton_system(penalty, model, slopes, place, H, down)
+        ridge = (1e-9 if wide else 1e-4) * np.abs(H.diagonal()).max()
+        factor, info = potrf(H, lower=True, clean=False)
+        if info != 0:  # more columns than rank: move along the flat directions too, to a cut
+            H[np.diag_indices(size)] += ridge
             factor, info = potrf(H, lower=True, overwrite_a=True, clean=False)
-            if info == 0:
-                d = potrs(factor, down, lower=True)[0]
-                newton_step(penalty, model, place, d, noise)
+        if info != 0:
+            return
+        d = potrs(factor, down, lower=True)[0]
+        if newton_step(penalty, model, place, d, noise) != CUT:
+            return
 
 
 def source_of(problem: Any, X: Any, index: np.ndarray) -> tuple[Any, np.ndarray]:

@@ -352,19 +352,24 @@ def _add_curvatures(penalty, model, slopes, place, H):
     return _group_curvatures if _grouped(penalty) else _single_curvatures
 
 
-def _single_kinks(penalty):
-    return True
+def _single_reach(penalty, model, k, d):
+    w, j = model.w[k], model.units[k]
+    end = w + d if w * d >= 0 or abs(d) <= abs(w) else 0.0
+    if not np.isfinite(value_1d(penalty, end, j)):
+        end = prox_1d(penalty, end, 0.0, j)  # the nearest bound
+    return end
 
 
-def _group_kinks(penalty):
-    return penalty.l1_part() > 0
+def _group_reach(penalty, model, k, d):
+    w = model.w[k]
+    return w + d if penalty.l1_part() == 0 or w * d >= 0 or abs(d) <= abs(w) else 0.0
 
 
-def kinks_at_zero(penalty):
-    """Whether single coordinates have a kink at 0, where a Newton step has to end."""
-    return (_group_kinks if grouped(penalty) else _single_kinks)(penalty)
+def reach(penalty, model, k, d):
+    """Where coordinate k comes to on its way to w + d: a kink at 0 and a bound end it."""
+    return (_group_reach if grouped(penalty) else _single_reach)(penalty, model, k, d)
 
 
-@generic(kinks_at_zero)
-def _kinks_at_zero(penalty):
-    return _group_kinks if _grouped(penalty) else _single_kinks
+@generic(reach)
+def _reach(penalty, model, k, d):
+    return _group_reach if _grouped(penalty) else _single_reach

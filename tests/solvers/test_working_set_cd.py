@@ -8,6 +8,7 @@ from sklearn.linear_model import Lasso, LogisticRegression
 from numopt.losses import Huber, LeastSquares, Logistic
 from numopt.penalties import L1, MCP, ElasticNet
 from numopt.problems import Composite
+from numopt.sets import Box
 from numopt.solvers import ProximalGradient, WorkingSetCD
 
 
@@ -114,3 +115,12 @@ def test_warm_start_from_the_answer_needs_no_iteration(data):
     first = WorkingSetCD().solve(problem)
     again = WorkingSetCD().solve(problem, warm_start=first)
     assert again.success and again.nit <= 1
+
+
+@pytest.mark.parametrize("penalty", [L1(1e-7), Box(-2.0, 2.0)], ids=["near interpolation", "box"])
+def test_more_columns_than_rank_takes_few_iterations(penalty):
+    # Sweeps alone crawl here: Newton steps have to leave one coordinate after the other.
+    rng = np.random.default_rng(3)
+    A = rng.standard_normal((4, 60)) * 10.0 ** rng.uniform(-1, 1, 60)
+    result = WorkingSetCD().solve(Composite(LeastSquares(rng.standard_normal(4)), A, penalty))
+    assert result.success and result.nit <= 3
