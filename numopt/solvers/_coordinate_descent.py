@@ -185,8 +185,8 @@ def rule_out(data, w, r, g, fun, smoothness, norms, standing, scratch):
 
 
 @kernel
-def curvatures(data, z, h, out, bound):
-    """Weights h_i = scale_i loss''(z_i), floored, and column curvatures sum_i h_i x_ij^2.
+def curvatures(data, z, h, index, out, bound):
+    """Weights h_i = scale_i loss''(z_i), floored, and curvatures sum_i h_i x_ij^2 of columns.
 
     Second derivatives below `bound` are lifted to it.
     """
@@ -197,9 +197,8 @@ def curvatures(data, z, h, out, bound):
     # A flat sample (saturated, or beyond Huber's delta) still gets a little curvature.
     for i in range(z.size):
         h[i] = max(h[i], 1e-6 * largest)
-    if out.size:
-        for j in range(n_columns(data.X)):
-            out[j] = max(weighted_square(data.X, j, h), 1e-300)
+    for k in range(index.size):
+        out[index[k]] = max(weighted_square(data.X, index[k], h), 1e-300)
 
 
 @kernel

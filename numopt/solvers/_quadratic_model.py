@@ -273,7 +273,7 @@ def source_of(problem: Any, X: Any, index: np.ndarray) -> tuple[Any, np.ndarray]
     if not sp.issparse(problem.A):
         return X, index
     rows = rows_of(X, index)
-    if rows.data.size <= 0.2 * X.n_rows * index.size:
+    if rows.data.size <= 0.4 * X.n_rows * index.size:
         return rows, index
     columns = np.empty((X.n_rows, index.size), X.data.dtype, "F")
     gather(X, index, columns)

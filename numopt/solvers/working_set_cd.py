@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from numopt.core.engine import BREAKDOWN, DONE, GROW, RUNNING, Solver, time_left
 from numopt.core.result import Certificate, Entry
@@ -153,7 +154,8 @@ class WorkingSetCD(Solver):
             wide[2:], none, np.zeros(1, np.int64), none, None,
             np.zeros((0, 0), dtype, "F"), np.zeros(0, dtype), np.zeros(0, dtype), scalars,
         )  # fmt: skip
-        _weigh(state, columns=not _knows_distance(penalty))
+        # Without a distance, violations are moves of the prox, whose steps these give.
+        _weigh(state, none if _knows_distance(penalty) else np.arange(p))
         null = problem.null_model()
         known = np.array_equal(state.w, null.w.astype(dtype))
         if known:
@@ -172,7 +174,7 @@ class WorkingSetCD(Solver):
         before = s[RESIDUAL]
         if not self._decrease(problem, state):
             return 1, BREAKDOWN
-        if not problem.loss.quadratic and state.source and _knows_distance(problem.penalty):
+        if not problem.loss.quadratic and _knows_distance(problem.penalty):
             # Newton's steps on the working set cost little next to a pass over A.
             for _ in range(20):
                 s[FUN], s[RESIDUAL] = revisit(
@@ -237,8 +239,9 @@ class WorkingSetCD(Solver):
         starts, index = coordinates(penalty, units)
         state.standing[units] = IN_PLAY
         state = state._replace(units=units, starts=starts, index=index)
-        if index.size > self.gram_limit:
-            _weigh(state, columns=True)
+        if not self._wants_gram(problem, index):
+            if problem.loss.quadratic:
+                _weigh(state, index)
             return state._replace(source=None, gram=state.gram[:0, :0])
         state = state._replace(source=source_of(problem, state.data.X, index))
         if not problem.loss.quadratic:
@@ -248,6 +251,15 @@ class WorkingSetCD(Solver):
             gram[:, size:] -= np.outer(mean, mean[size:])
             gram[size:, :size] = gram[:size, size:].T
         return state._replace(gram=gram, mean=mean, bounds=_bounds(starts, gram))
+
+    def _wants_gram(self, problem: Any, index: np.ndarray) -> bool:
+        """Whether moves cost less on a Gram matrix than on the columns themselves."""
+        if index.size > self.gram_limit:
+            return False
+        if index.size <= 2 * SMALL or not sp.issparse(problem.A):
+            return True
+        indptr = problem.A.indptr
+        return bool(index.size < 8 * (indptr[index + 1] - indptr[index]).mean())
 
     def _decrease(self, problem: Any, state: State) -> bool:
         """Minimise a model whose promise the objective keeps; False if there is none.
@@ -273,12 +285,14 @@ class WorkingSetCD(Solver):
         # With a Gram matrix sweeps are cheap next to a pass over A: solve the model well.
         final = quadratic and index.size == problem.size
         small = quadratic and dense and index.size <= SMALL
-        share = 0.0 if final or small else s[INNER] * (0.1 if dense else 1.0)
+        coarse = 0.1 if quadratic else 0.03
+        share = 0.0 if final or small else s[INNER] * (coarse if dense else 1.0)
         # The last digits cost little there, and paths and folds compare what they give.
         goal = 0.05 if final and dense and state.w.dtype == np.float64 else 0.5
         tol = max(share * s[RESIDUAL], goal * s[TARGET])
         if not quadratic:
-            _weigh(state, not dense, s[LIFT], problem.loss.smoothness)
+            columns = state.index[:0] if dense else state.index
+            _weigh(state, columns, s[LIFT], problem.loss.smoothness)
         mass = float(state.h.sum())
         if not mass > 0:  # the loss is straight here, as Huber's far from the data
             return False
@@ -382,12 +396,13 @@ def _bounds(starts: np.ndarray, gram: np.ndarray) -> np.ndarray:
     return out
 
 
-def _weigh(state: State, columns: bool, lift: float = 0.0, smoothness: float | None = None) -> None:
-    """Weights of the model at z, lifted by a share of their bound; column curvatures if asked."""
-    out = state.curvature if columns else state.curvature[:0]
+def _weigh(
+    state: State, columns: np.ndarray, lift: float = 0.0, smoothness: float | None = None
+) -> None:
+    """Weights of the model at z, lifted by a share of their bound; curvatures of some columns."""
     bound = lift * (smoothness or 0.0)
     if lift > 0 and not smoothness:  # no bound is known: of the largest weight instead
-        curvatures(state.data, state.z, state.h, out[:0], 0.0)
+        curvatures(state.data, state.z, state.h, columns[:0], state.curvature, 0.0)
         counted = state.data.scale > 0
         bound = lift * float((state.h[counted] / state.data.scale[counted]).max())
-    curvatures(state.data, state.z, state.h, out, bound)
+    curvatures(state.data, state.z, state.h, columns, state.curvature, bound)
