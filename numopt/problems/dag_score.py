@@ -253,7 +253,7 @@ class DagScore(Problem):
     def default_solver(self) -> str:  # type: ignore[override]
         """Name of the solver for "auto"."""
         if self.score == "bic":
-            return "exact" if self.size <= 14 else "boss"
+            return "exact" if self.size <= 20 else "boss"
         return "insertion" if self.orders_alone else "topo"
 
     # ---- objective and certificate ----

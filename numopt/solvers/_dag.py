@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from numopt.linalg.order_moves import coefficients, factor, variance_order
 from numopt.problems._dag_graph import topological_order
@@ -59,3 +60,29 @@ def regressions(problem: Any, order: np.ndarray) -> np.ndarray:
     U, M = np.zeros((2, d, d))
     factor(problem.covariance, order, U, M)
     return coefficients(U, M, order)
+
+
+def fit_parents(problem: Any, A: np.ndarray) -> np.ndarray:
+    """Least-squares weights of each node on its parents in A."""
+    m = problem.moments
+    W = np.zeros(A.shape)
+    for j in range(problem.size):
+        parents = np.flatnonzero(A[:, j])
+        if parents.size:
+            G = m.grams[m.gram_of[j]]
+            scale = np.sqrt(np.diag(G)[parents])
+            P = G[np.ix_(parents, parents)] / np.outer(scale, scale)
+            W[parents, j] = scipy.linalg.solve(P, G[parents, j] / scale, assume_a="pos") / scale
+    return W
+
+
+def r2_order(problem: Any) -> np.ndarray:
+    """Nodes by the share of their variance that all others explain, least first."""
+    G = problem.covariance
+    scale = np.sqrt(np.diag(G))
+    R = G / np.outer(scale, scale)
+    R[np.diag_indices_from(R)] *= 1 + 1e-8  # fewer rows than columns
+    order = np.argsort(np.diag(np.linalg.inv(R)), kind="stable")
+    found = topological_order(problem.knowledge.before, order)
+    assert found is not None
+    return found

@@ -81,7 +81,7 @@ def test_factor_follows_many_moves():
     gains, targets = np.zeros((3, d)), np.zeros((3, d), np.int64)
     before, total, moves = np.zeros((d, d), bool), (np.diag(U) ** 2).sum(), 0
     while True:
-        steps, count, total, left = order_moves.descend(
+        _, count, total, left = order_moves.descend(
             U, M, T, order, before, np.zeros((2, d)), gains, targets, 1, 1e-9, total
         )
         moves += count

@@ -1,0 +1,405 @@
+"""Scores of a node given its predecessors: grow-shrink, remembered by sets."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numopt.core.jit import inner, kernel
+
+# A set of parents changes for no less than this.
+LEAST = 1e-9
+# Entries of the table of remembered scores.
+TABLE = 1 << 20
+
+
+class Local(NamedTuple):
+    """Data of local scores and room to compute them in."""
+
+    grams: np.ndarray  # second moments, a matrix for each class of nodes
+    gram_of: np.ndarray  # class of each node
+    counts: np.ndarray  # rows of each class
+    cost: float  # of an edge
+    allowed: np.ndarray  # allowed[i, j]: i may be a parent of j
+    required: np.ndarray  # required[i, j]: it has to be
+    before: np.ndarray  # before[i, j]: i precedes j
+    most: int  # parents of one node
+    exchange: bool  # whether parents are also exchanged one for one
+    codes: np.ndarray  # a random number for each node in a set, and for each node scored
+    keys: np.ndarray  # hash table: numbers of (node, set), 0 where free
+    values: np.ndarray  # and the scores
+    filled: np.ndarray  # entries in use
+    q: np.ndarray  # orthonormal rows of the parents over the candidates
+    rest: np.ndarray  # rows: residual variances of candidates, their covariances with the node
+    cand: np.ndarray  # candidates of the node at hand
+    parents: np.ndarray  # places of the parents among the candidates
+    small: np.ndarray  # inverse of a small triangular matrix
+    inside: np.ndarray  # work: whether a candidate is a parent
+
+
+def make_local(problem: Any, exchange: bool) -> Local:
+    """Room and data for the local scores of a problem."""
+    d, m, know = problem.size, problem.moments, problem.knowledge
+    most = min(know.max_parents, d - 1)
+    room = min(most, max(int(m.counts.min()) - 2, 0), d)
+    width = max(room, int(know.required.sum(0).max(initial=0)), 1)
+    codes = np.random.default_rng(0).integers(1, 2**63, (2, d), dtype=np.uint64)
+    return Local(
+        np.ascontiguousarray(m.grams), m.gram_of, m.counts.astype(np.float64), problem.edge_cost,
+        know.allowed, know.required, know.before, width, exchange, codes,
+        np.zeros(TABLE, np.uint64), np.zeros(TABLE), np.zeros(1, np.int64),
+        np.zeros((width + 1, d + 1)), np.zeros((2, d + 1)), np.zeros(d + 1, np.int64),
+        np.zeros(width + 1, np.int64), np.zeros((width + 1, width + 1)), np.zeros(d + 1, np.bool_),
+    )  # fmt: skip
+
+
+# ---- parents of one node -------------------------------------------------------------------------
+
+
+@inner(contract=True, merged=True)
+def _take(a, x, y, stop):
+    for c in range(stop):
+        y[c] -= a * x[c]
+
+
+@inner(contract=True, merged=True)
+def _deflate(row, g, rest, with_node, stop):
+    for c in range(stop):
+        rest[c] -= row[c] * row[c]
+        with_node[c] -= g * row[c]
+
+
+@inner
+def _enter(local, G, j, m, k, p, v):
+    """Add candidate p as parent number k; the residual variance of j after it."""
+    row, node = local.q[k], local.cand[p]
+    for c in range(m):
+        row[c] = G[node, local.cand[c]]
+    row[m] = G[node, j]
+    for s in range(k):
+        _take(local.q[s, p], local.q[s], row, m + 1)
+    scale = 1.0 / np.sqrt(max(row[p], 1e-12 * G[node, node]))
+    for c in range(m + 1):
+        row[c] *= scale
+    _deflate(row, row[m], local.rest[0], local.rest[1], m)
+    local.parents[k] = p
+    local.inside[p] = True
+    return max(v - row[m] * row[m], 1e-13 * G[j, j])
+
+
+@inner
+def _rebuild(local, G, j, m, k):
+    """Factor anew with the k parents listed."""
+    v = G[j, j]
+    for c in range(m):
+        local.rest[0, c] = G[local.cand[c], local.cand[c]]
+        local.rest[1, c] = G[local.cand[c], j]
+        local.inside[c] = False
+    for s in range(k):
+        v = _enter(local, G, j, m, s, local.parents[s], v)
+    return v
+
+
+@inner
+def _best_addition(local, G, m, skip):
+    """Candidate that explains most of what is left, and how much."""
+    best, most = -1, 0.0
+    for c in range(m):
+        rest = local.rest[0, c]
+        if not local.inside[c] and c != skip and rest > 1e-9 * G[local.cand[c], local.cand[c]]:
+            gain = local.rest[1, c] * local.rest[1, c] / rest
+            if gain > most:
+                best, most = c, gain
+    return best, most
+
+
+@inner
+def _worst_parent(local, j, m, k):
+    """Parent whose loss raises the residual variance least, and by how much."""
+    X = local.small
+    worst, least = -1, np.inf
+    for s in range(k):  # X: inverse of the lower triangle L[s, t] = q_t at the place of parent s
+        for t in range(s):
+            total = 0.0
+            for u in range(t, s):
+                total += local.q[u, local.parents[s]] * X[u, t]
+            X[s, t] = -total / local.q[s, local.parents[s]]
+        X[s, s] = 1.0 / local.q[s, local.parents[s]]
+    for t in range(k):
+        node = local.cand[local.parents[t]]
+        if local.required[node, j]:
+            continue
+        w, square = 0.0, 0.0
+        for s in range(t, k):
+            w += X[s, t] * local.q[s, m]
+            square += X[s, t] * X[s, t]
+        if w * w / square < least:
+            worst, least = t, w * w / square
+    return worst, least
+
+
+@inner
+def _leave(local, k, t):
+    """Take parent number t off the list."""
+    for s in range(t, k - 1):
+        local.parents[s] = local.parents[s + 1]
+
+
+@inner
+def grow_shrink(local, j, order, stop):
+    """Score of j with the best parents found among order[:stop]; they stay in `local`.
+
+    Candidates enter while one pays for itself, parents leave while one does not, and, if asked
+    for, parents are exchanged one for one: until nothing of that improves the score.
+    """
+    group = local.gram_of[j]
+    G, half, cost = local.grams[group], local.counts[group] / 2, local.cost
+    m, k = 0, 0
+    for s in range(stop):
+        if local.allowed[order[s], j] and order[s] != j:
+            local.cand[m] = order[s]
+            if local.required[order[s], j]:
+                local.parents[k] = m
+                k += 1
+            m += 1
+    v = _rebuild(local, G, j, m, k)
+    while True:
+        changed = False
+        while k < local.most:
+            c, gain = _best_addition(local, G, m, -1)
+            if c < 0 or not half * np.log(v / max(v - gain, 1e-13 * G[j, j])) > cost + LEAST:
+                break
+            v = _enter(local, G, j, m, k, c, v)
+            k += 1
+            changed = True
+        while k > 0:
+            t, loss = _worst_parent(local, j, m, k)
+            if t < 0 or not half * np.log((v + loss) / v) < cost - LEAST:
+                break
+            _leave(local, k, t)
+            k -= 1
+            v = _rebuild(local, G, j, m, k)
+            changed = True
+        if local.exchange and not changed:
+            v, changed = _exchange(local, G, j, m, k, v, half)
+        if not changed:
+            break
+    return half * np.log(v / G[j, j]) + cost * k, m, k
+
+
+@inner
+def _exchange(local, G, j, m, k, v, half):
+    """First exchange of a parent for another candidate that improves the score."""
+    for _ in range(k):
+        old = local.parents[0]  # each parent comes to the front once
+        if not local.required[local.cand[old], j]:
+            _leave(local, k, 0)
+            less = _rebuild(local, G, j, m, k - 1)
+            c, gain = _best_addition(local, G, m, old)
+            if c >= 0 and half * np.log(v / max(less - gain, 1e-13 * G[j, j])) > LEAST:
+                return _enter(local, G, j, m, k - 1, c, less), True
+            local.parents[k - 1] = old
+        else:
+            _leave(local, k, 0)
+            local.parents[k - 1] = old
+    return _rebuild(local, G, j, m, k), False
+
+
+# ---- scores of orders ----------------------------------------------------------------------------
+
+
+@inner
+def score(local, j, order, stop, code):
+    """`grow_shrink`, remembered; `code` is the sum of the codes of order[:stop]."""
+    key = code ^ local.codes[1, j]
+    key = (key ^ (key >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    key |= np.uint64(1)
+    mask = np.uint64(local.keys.size - 1)
+    place = (key >> np.uint64(32)) & mask
+    while local.keys[place] != 0:
+        if local.keys[place] == key:
+            return local.values[place]
+        place = (place + np.uint64(1)) & mask
+    if local.filled[0] > local.keys.size // 2:  # forget everything rather than search long
+        for p in range(local.keys.size):
+            local.keys[p] = 0
+        local.filled[0] = 0
+        place = (key >> np.uint64(32)) & mask
+    value, _, _ = grow_shrink(local, j, order, stop)
+    local.keys[place] = key
+    local.values[place] = value
+    local.filled[0] += 1
+    return value
+
+
+@inner
+def range_score(local, order, first, last):
+    """Total score of the nodes at places first to last - 1."""
+    code = np.uint64(0)
+    for t in range(first):
+        code ^= local.codes[0, order[t]]
+    total = 0.0
+    for t in range(first, last):
+        total += score(local, order[t], order, t, code)
+        code ^= local.codes[0, order[t]]
+    return total
+
+
+@kernel
+def order_score(local, order):
+    """Score of the best graph found for an order."""
+    return range_score(local, order, 0, order.size)
+
+
+@kernel
+def graph_of(local, order, A):
+    """Parents that the order's score stands for; that score."""
+    total = 0.0
+    for t in range(order.size):
+        j = order[t]
+        value, _, k = grow_shrink(local, j, order, t)
+        total += value
+        for i in range(order.size):
+            A[i, j] = False
+        for s in range(k):
+            A[local.cand[local.parents[s]], j] = True
+    return total
+
+
+# ---- moves ---------------------------------------------------------------------------------------
+
+
+@kernel
+def best_place(local, order, x, work, trial):
+    """Move node x to its best place, all other nodes in order; the gain."""
+    d = order.size
+    others, n = trial[0], 0
+    low, high, now = 0, d - 1, 0
+    for t in range(d):
+        if order[t] == x:
+            now = t
+        else:
+            others[n] = order[t]
+            n += 1
+            if local.before[order[t], x]:
+                low = n
+            if local.before[x, order[t]] and n - 1 < high:
+                high = n - 1
+    # work[0, p]: total if x is put at place p of the others; rows 1, 2: without and with x before.
+    with_x = trial[1]
+    with_x[0] = x
+    code, x_code = np.uint64(0), local.codes[0, x]
+    without, tail = 0.0, 0.0
+    for t in range(d):
+        work[0, t] = without + score(local, x, others, t, code) if low <= t <= high else np.inf
+        if t == d - 1:
+            break
+        y = others[t]
+        work[1, t] = score(local, y, others, t, code) if t < high else 0.0
+        work[2, t] = score(local, y, with_x, t + 1, code ^ x_code) if t >= low else 0.0
+        without += work[1, t]
+        with_x[t + 1] = y
+        code ^= local.codes[0, y]
+    best = now
+    for t in range(d - 1, -1, -1):
+        if t < d - 1:
+            tail += work[2, t]
+        work[0, t] += tail
+    for t in range(d):
+        if work[0, t] < work[0, best] - LEAST:
+            best = t
+    gain = work[0, now] - work[0, best]
+    if best != now:
+        for t in range(d):
+            order[t] = others[t] if t < best else (x if t == best else others[t - 1])
+    return gain
+
+
+@kernel
+def tuck(local, order, A, trial):
+    """First move of a child with its ancestors to before a parent that improves; the gain."""
+    d = order.size
+    moved = np.zeros(d, np.bool_)
+    for b in range(1, d):
+        j = order[b]
+        for a in range(b - 1, -1, -1):
+            i = order[a]
+            if not A[i, j]:
+                continue
+            # The ancestors of j after i go along.
+            for t in range(a, b + 1):
+                moved[t] = False
+            moved[b] = True
+            for t in range(b, a, -1):
+                if moved[t]:
+                    for s in range(a + 1, t):
+                        if A[order[s], order[t]] or local.before[order[s], order[t]]:
+                            moved[s] = True
+            fine = not local.before[i, j]
+            for t in range(d):
+                trial[t] = order[t]
+            place = a
+            for t in range(a, b + 1):
+                if moved[t]:
+                    fine = fine and not local.before[i, order[t]]
+                    trial[place] = order[t]
+                    place += 1
+            for t in range(a, b + 1):
+                if not moved[t]:
+                    for s in range(t + 1, b + 1):
+                        fine = fine and not (moved[s] and local.before[order[t], order[s]])
+                    trial[place] = order[t]
+                    place += 1
+            if not fine:
+                continue
+            gain = range_score(local, order, a, b + 1) - range_score(local, trial, a, b + 1)
+            if gain > LEAST:
+                for t in range(a, b + 1):
+                    order[t] = trial[t]
+                return gain
+    return 0.0
+
+
+@kernel
+def window(local, order, first, width, trial):
+    """Put the nodes at `width` places from `first` in their best order of all; the gain."""
+    size = 1 << width
+    best, last = np.full(size, np.inf), np.zeros(size, np.int64)
+    base = np.uint64(0)
+    for t in range(first):
+        trial[t] = order[t]
+        base ^= local.codes[0, order[t]]
+    best[0] = 0.0
+    for S in range(size - 1):
+        if not best[S] < np.inf:
+            continue
+        code, stop = base, first
+        for u in range(width):
+            if S >> u & 1:
+                trial[stop] = order[first + u]
+                code ^= local.codes[0, order[first + u]]
+                stop += 1
+        for u in range(width):
+            if S >> u & 1:
+                continue
+            fits = True
+            for r in range(width):
+                if not S >> r & 1 and local.before[order[first + r], order[first + u]]:
+                    fits = False
+            if not fits:
+                continue
+            total = best[S] + score(local, order[first + u], trial, stop, code)
+            if total < best[S | 1 << u]:
+                best[S | 1 << u] = total
+                last[S | 1 << u] = u
+    gain = range_score(local, order, first, first + width) - best[size - 1]
+    if not gain > LEAST:
+        return 0.0
+    S = size - 1
+    for t in range(width - 1, -1, -1):
+        trial[t] = order[first + last[S]]
+        S &= ~(1 << last[S])
+    for t in range(width):
+        order[first + t] = trial[t]
+    return gain
