@@ -20,6 +20,7 @@ _WHERE = {
     "check_gradient": "functions.check_gradient",
     "clear_cache": "core.jit",
     "minimize": "functions.minimize",
+    "quadprog": "functions.quadprog",
     "show_config": "core.config",
     "solve": "core.engine",
     "solve_linear": "functions.solve_linear",

@@ -286,6 +286,14 @@ class LDL:
         return int(bad[0]) if bad.size else -1, forced, 0
 
     @property
+    def compiled(self) -> tuple[tuple[Any, ...], np.ndarray, tuple[Any, ...]]:
+        """For kernels: arguments of the factorisation (values first), order, numbers of solves.
+
+        They go with ``factor`` and ``solve`` of the module named by `method`, without pivoting.
+        """
+        return self._arguments, self._order, self._numbers
+
+    @property
     def inertia(self) -> tuple[int, int, int]:
         """Positive, negative and zero eigenvalues of L D L' (those of A unless `perturbed`)."""
         self._require_factor()
@@ -338,7 +346,7 @@ class LDL:
         Parameters
         ----------
         b : array
-            Columns are solved for together, which takes a fraction of the time.
+            Several columns at once take less time each.
         refine : int, default 8
             Most steps of iterative refinement in A itself; 0: none, and no residual.
         goal : float, optional

@@ -194,6 +194,29 @@ class SymmetricPattern(Pattern):
             )
 
 
+class UpperPattern:
+    """An upper triangle by columns as it stands, for callers that made it and need no checks.
+
+    Rows ascend, and the whole diagonal is stored; `values_of` takes `data` in that order.
+    """
+
+    triangle, whole = "upper", True
+
+    def __init__(self, indptr: np.ndarray, indices: np.ndarray, name: str = "A"):
+        self.indptr, self.indices, self.name = indptr, indices, name
+        self.n = indptr.size - 1
+        self.length = int(indptr[-1])
+        self.diagonal = indptr[1:] - 1
+
+    def values_of(self, values: np.ndarray) -> np.ndarray:
+        """The values as they are."""
+        return values
+
+    def require_finite(self, values: np.ndarray) -> None:
+        """Refuse NaN and infinities, naming the first."""
+        require_finite(values, f"{self.name}.data")
+
+
 class GeneralPattern(Pattern):
     """Rows of any square pattern, and the way from a matrix's `data` to them.
 

@@ -152,7 +152,7 @@ def farkas_residual(data, y, z_lb, z_ub):
             left = 0.0
         if (z > 0 and ub[j] == np.inf) or (z < 0 and lb[j] == -np.inf):
             left, z = r, 0.0
-        z_ub[j], z_lb[j] = max(z, 0.0), max(-z, 0.0)
+        z_ub[j], z_lb[j] = max(z, 0.0), 0.0 - min(z, 0.0)
         t = _term(ub[j], z_ub[j]) - _term(lb[j], z_lb[j])
         total += t
         terms += abs(t)

@@ -1,0 +1,264 @@
+"""Interior point method for convex quadratic programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from numopt.core.engine import BREAKDOWN, DONE, INDEFINITE, RUNNING, Solver
+from numopt.core.engine import INFEASIBLE as NO_POINT
+from numopt.core.engine import UNBOUNDED as NO_END
+from numopt.core.validate import as_vector, require_count, require_length
+from numopt.linalg.ldl import LDL
+from numopt.linalg.ldl_kernels.analysis import Analysis
+from numopt.linalg.patterns import UpperPattern
+from numopt.linalg.sparse import CSR
+from numopt.solvers import _interior_point_kernels as kernels
+from numopt.solvers._interior_point_kernels import EQUATION, Kkt, Model, Point, Room
+from numopt.solvers._interior_point_loop import FOR
+from numopt.solvers._interior_point_setup import assemble, classify, scale
+
+
+class State(NamedTuple):
+    """Scaled problem, iterate and factor."""
+
+    model: Model
+    point: Point  # current iterate, scaled
+    room: Room
+    kkt: Kkt
+    best: tuple[np.ndarray, ...]  # x, y and z of the best iterate so far, scaled
+    factor: Any  # LDL of the KKT matrix
+    given: dict[str, np.ndarray]  # the start in the user's units, until there is a better point
+    verdict: dict[str, Any]  # code that ends the run, its proof and a sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteriorPointQP(Solver):
+    r"""Regularised primal-dual interior point method for `QuadraticProgram`.
+
+    Slack variables s > 0 and multipliers z > 0 go with every finite side. Each iteration solves
+
+    .. math::
+        \begin{pmatrix} P + \rho I + \Sigma_x & A^T \\ A & -\Sigma_r^{-1} \end{pmatrix}
+        \begin{pmatrix} dx \\ dy \end{pmatrix} = r, \qquad
+        \Sigma = \sum_{\text{sides}} (S Z^{-1} + \delta I)^{-1},
+
+    twice or more with one factor: for the step to where all products s z are 0 (predictor), for
+    the step to equal products corrected to second order (Mehrotra), and for corrections that bring
+    outlying products back (Gondzio). The proximal terms :math:`\rho, \delta` are centred at the
+    iterate, so that they change the steps but not the solution, and make the matrix quasi-definite
+    whatever the rank of A: its L D L' needs no pivoting. They fall with the mean product, and
+    further where they hold up a residual. Solutions are refined in the matrix itself.
+
+    Parameters
+    ----------
+    max_iter : int, default 200
+        Iterations at most.
+    correctors : int, default 1
+        Most centrality correctors per iteration.
+    **limits
+        See `Solver`.
+
+    Notes
+    -----
+    Data are equilibrated (Ruiz); tests are made in the units of the data. A P that is not positive
+    semidefinite is refused (status 6). Multipliers, or the point, that grow without limit are
+    tried as proof that there is no feasible, or no best, point; the problem has to confirm it.
+    Bounds beyond 1e18 are left out of the iteration.
+
+    References
+    ----------
+    R. Schwan, Y. Jiang, D. Kuhn, C. Jones, "PIQP: a proximal interior-point quadratic programming
+    solver", CDC 2023, arXiv 2304.00290. S. Pougkakiotis, J. Gondzio, "An interior point-proximal
+    method of multipliers for convex quadratic programming", Comput. Optim. Appl. 78 (2021), arXiv
+    1904.10369. S. Mehrotra, "On the implementation of a primal-dual interior point method", SIAM
+    J. Optim. 2 (1992), doi:10.1137/0802028. J. Gondzio, "Multiple centrality corrections in a
+    primal-dual method for linear programming", Comput. Optim. Appl. 6 (1996),
+    doi:10.1007/BF00249643.
+
+    Examples
+    --------
+    >>> from numopt.problems import QuadraticProgram
+    >>> from numopt.solvers import InteriorPointQP
+    >>> problem = QuadraticProgram([[2.0, 0.0], [0.0, 2.0]], [-2.0, -6.0], [[1.0, 1.0]], u=2.0)
+    >>> result = InteriorPointQP().solve(problem)
+    >>> result.x.round(6).tolist(), result.y.round(6).tolist()
+    ([0.0, 2.0], [2.0])
+    """
+
+    max_iter: int = 200
+    correctors: int = 1
+
+    name: ClassVar[str] = "ipm"
+    accepts: ClassVar[tuple[str, ...]] = ("QuadraticProgram",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_count(self.correctors, "correctors")
+
+    def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
+        model, kkt, factor = _prepared(problem)
+        n, total = model.q.size, model.kind.size
+        given = _start(problem, x0, warm)
+        zeros = np.zeros
+        scalars = zeros(kernels.SCALARS)
+        tol = self.tol if self.tol is not None else problem.default_tol
+        scalars[kernels.TOL] = 0.9 * tol
+        scalars[kernels.BEST] = np.inf
+        point = Point(
+            zeros(n), zeros(total), zeros(total), zeros((2, total)), zeros((2, total)),
+            zeros(n), zeros(n), scalars,
+        )  # fmt: skip
+        room = Room(*zeros((4, 2, total)), *zeros((5, total)), zeros((6, total)))
+        best = zeros(n), zeros(total), zeros((2, total))
+        verdict: dict[str, Any] = {}
+        crossed = problem.crossed()
+        if crossed is not None:
+            verdict.update(code=NO_POINT, farkas=crossed[2], reason=crossed[0])
+        elif not problem.convex:
+            verdict.update(code=INDEFINITE, reason=_curved(problem))
+        return State(model, point, room, kkt, best, factor, given, verdict)
+
+    def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
+        model, point, room, kkt, best, factor, given, verdict = state
+        if "code" in verdict:
+            return 0, verdict["code"]
+        if n == 0:
+            return 0, RUNNING
+        begin, iterate = FOR[factor.method]
+        numbers = factor.compiled
+        if "begun" not in verdict:
+            verdict["begun"] = begin(model, point, room, kkt, *numbers)
+        done = 0
+        while True:
+            k, code = iterate(model, point, room, kkt, best, self.correctors, *numbers, n - done)
+            done += k
+            if point.scalars[kernels.BEST] < np.inf:
+                given.clear()
+            if code in (kernels.INFEASIBLE, kernels.UNBOUNDED):
+                if _proven(problem, state, code):
+                    return done, verdict["code"]
+                continue
+            if code == kernels.STUCK:
+                for claim in (kernels.INFEASIBLE, kernels.UNBOUNDED):
+                    if _proven(problem, state, claim):
+                        return done, verdict["code"]
+                return done, BREAKDOWN
+            return done, DONE if code == kernels.SOLVED else RUNNING
+
+    def finish(self, problem: Any, state: State) -> dict[str, Any]:
+        point: dict[str, Any] = dict(state.given) or _unscaled(state.model, *state.best)
+        point["warm_start"] = dict(point)
+        for key in ("farkas", "ray", "direction"):
+            if key in state.verdict:
+                point[key] = state.verdict[key]
+        return point
+
+    def tighten(self, problem: Any, state: State) -> bool:
+        scalars = state.point.scalars
+        if "begun" not in state.verdict or scalars[kernels.TOL] < 1e-14:
+            return False
+        scalars[kernels.TOL] *= 0.1
+        return True
+
+    def explain(self, problem: Any, state: State) -> str:
+        return str(state.verdict.get("reason", ""))
+
+    def work(self, problem: Any) -> float:
+        analysis = _analysed(problem)[-1]
+        return float(analysis.flops + 20 * (analysis.nnz + analysis.n))
+
+
+def _start(problem: Any, x0: Any, warm: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Where to start in the user's units, as a point that may be good enough already."""
+    n, m = problem.size, problem.n_rows
+    x0 = warm.get("x", x0)
+    given = {}
+    sizes = {"x": n, "y": m, "z_lb": n, "z_ub": n}
+    for name, size in sizes.items():
+        value = x0 if name == "x" else warm.get(name)
+        if value is None:
+            given[name] = np.zeros(size)
+        else:
+            label = "x0" if name == "x" else name
+            given[name] = require_length(as_vector(value, label, np.float64), size, label).copy()
+    return given
+
+
+def _analysed(problem: Any) -> tuple[Any, ...]:
+    """Pattern of the KKT matrix, and its analysis: kept with P and A."""
+
+    def build() -> tuple[Any, ...]:
+        P, A = problem.arrays.P, problem.arrays.A
+        indptr, indices, _, diagonal, _ = assemble(*P, *A, problem.n_rows)
+        pattern: Any = UpperPattern(indptr, indices, "the KKT matrix")
+        return indptr, indices, diagonal, Analysis(pattern)
+
+    return problem.cached("kkt", (problem.P, problem.A), build)
+
+
+def _prepared(problem: Any) -> tuple[Model, Kkt, LDL]:
+    """The scaled problem and storage for its KKT matrix."""
+    n, m = problem.size, problem.n_rows
+    P, A, q = problem.arrays.P, problem.arrays.A, problem.q.copy()
+    P, A = CSR(P.data.copy(), P.indices, P.indptr), CSR(A.data.copy(), A.indices, A.indptr)
+    unit = np.empty(n + m)
+    cost = scale(*P, *A, q, unit, 10)
+    lo, hi = np.concatenate((problem.lb, problem.l)), np.concatenate((problem.ub, problem.u))
+    kind = np.empty(n + m, np.uint8)
+    classify(lo, hi, unit, kind)
+    _, _, values, _, own = assemble(*P, *A, m)
+    indptr, indices, diagonal, analysis = _analysed(problem)
+    signs = np.ones(n + m, np.int8)
+    signs[n:] = -1
+    factor = LDL(values, signs, analysis=analysis, factor=False)
+    stored = factor.compiled[0][0]
+    stored[:] = values
+    model = Model(P, A, q, lo, hi, kind, unit, cost, own)
+    return model, Kkt(indptr, indices, stored, diagonal), factor
+
+
+def _unscaled(model: Model, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, np.ndarray]:
+    """A point in the units of the data."""
+    n, unit = model.q.size, model.unit
+    factor = 1 / (model.cost * unit)
+    lower, upper = z[:, :n] * factor[:n]
+    fixed = model.kind[:n] == EQUATION
+    if fixed.any():
+        multipliers = y[:n] * factor[:n]
+        lower[fixed] = np.maximum(-multipliers[fixed], 0)
+        upper[fixed] = np.maximum(multipliers[fixed], 0)
+    return {"x": x * unit[:n], "y": y[n:] * factor[n:], "z_lb": lower, "z_ub": upper}
+
+
+def _proven(problem: Any, state: State, claim: int) -> bool:
+    """Whether the problem confirms that it has no solution; notes the proof."""
+    model, point, verdict = state.model, state.point, state.verdict
+    now = _unscaled(model, point.x, point.y, point.z)
+    if claim == kernels.INFEASIBLE:
+        # Multipliers of fixed variables are whatever is left over.
+        proof, certificate = problem.repaired_farkas(now["y"], now["z_lb"], now["z_ub"])
+        if certificate.met(certificate.tol):
+            verdict.update(
+                code=NO_POINT, farkas=proof, reason="farkas holds the multipliers that prove it."
+            )
+            return True
+        point.scalars[kernels.NO_POINT] *= 0.01
+        return False
+    ray, certificate = problem.repaired_ray(now["x"])
+    if certificate.met(certificate.tol):
+        verdict.update(code=NO_END, ray=ray, reason="ray holds the direction that proves it.")
+        return True
+    point.scalars[kernels.NO_END] *= 0.01
+    return False
+
+
+def _curved(problem: Any) -> str:
+    row, direction = problem.negative_curvature()
+    text = f"P is not positive semidefinite, as row {row} of it shows"
+    if direction is not None:
+        value = float(direction @ (problem.P @ direction))
+        text += f": there is a d with |d| = 1 and d'Pd = {value:.3g}"
+    return text + "."
