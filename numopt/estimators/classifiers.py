@@ -5,23 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from numopt import penalties
-from numopt.estimators._fit import coefficient_table, fit_problem, float_dtypes
+from numopt.core.validate import require_choice
+from numopt.estimators._fit import (
+    coefficient_table,
+    coefficients_of,
+    fit_problem,
+    float_dtypes,
+)
 
 
 class _LinearClassifier(ClassifierMixin, BaseEstimator):
-    """Fit, predict and report for logistic models."""
+    """Fit, predict and report for linear models of classes."""
 
     max_iter: int | None = None
     solver: Any = "auto"
     loss: Any = "logistic"
     class_weight: Any = None
+    multi_class: str = "ovr"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit the model.
@@ -31,7 +38,7 @@ class _LinearClassifier(ClassifierMixin, BaseEstimator):
         X : array or sparse matrix of shape (n_samples, n_features)
             Data.
         y : array of shape (n_samples,)
-            Class labels of any kind; more than two are fitted one against the rest.
+            Class labels of any kind; for more than two see `multi_class`.
         sample_weight : array of shape (n_samples,), optional
             Nonnegative weights.
 
@@ -41,23 +48,46 @@ class _LinearClassifier(ClassifierMixin, BaseEstimator):
             The fitted estimator.
         """
         X, y = validate_data(self, X, y, accept_sparse="csc", dtype=float_dtypes())
+        labels = self._encode(y)
+        weight, penalty = self._weights(X, y, labels, sample_weight), self._penalty()
+        self.results_ = [
+            fit_problem(self, X, target, weight, penalty) for target in self._targets(labels, X)
+        ]
+        self._keep(self.results_, X)
+        self.n_iter_ = np.array([max(1, max(result.nit for result in self.results_))])
+        return self
+
+    def _encode(self, y: np.ndarray) -> np.ndarray:
+        """Number the classes."""
+        require_choice(self.multi_class, ("ovr", "multinomial"), "multi_class")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if self.classes_.size < 2:
             raise ValueError(
                 f"y holds one class only ({self.classes_[0]!r}); classification needs at least 2"
             )
-        weight = self._weights(X, y, labels, sample_weight)
-        positive = range(1, 2) if self.classes_.size == 2 else range(self.classes_.size)
-        penalty = self._penalty()
-        self.results_ = [
-            fit_problem(self, X, np.where(labels == k, 1.0, -1.0).astype(X.dtype), weight, penalty)
-            for k in positive
-        ]
-        self.coef_ = np.stack([result.x for result in self.results_])
-        self.intercept_ = np.array([r.get("intercept", 0.0) for r in self.results_], X.dtype)
-        self.n_iter_ = np.array([max(1, max(result.nit for result in self.results_))])
-        return self
+        if self._joint() and self.loss != "logistic":
+            raise ValueError(
+                f"multi_class='multinomial' is a loss of its own; loss={self.loss!r} needs 'ovr'"
+            )
+        return labels
+
+    def _joint(self) -> bool:
+        """Whether all classes are fitted by one multinomial model."""
+        return bool(self.multi_class == "multinomial" and self.classes_.size > 2)
+
+    def _targets(self, labels: np.ndarray, X: Any) -> list[np.ndarray]:
+        """What is fitted: class numbers at once, or one class after the other against the rest."""
+        if self._joint():
+            return [labels.astype(np.int64)]
+        classes = range(1, 2) if self.classes_.size == 2 else range(self.classes_.size)
+        return [np.where(labels == k, 1.0, -1.0).astype(X.dtype) for k in classes]
+
+    def _keep(self, results: Any, X: Any) -> None:
+        """Set coefficients and constants."""
+        parts = [coefficients_of(result, X.shape[1]) for result in results]
+        self.coef_ = np.concatenate([rows for rows, _ in parts])
+        self.intercept_ = np.concatenate([free for _, free in parts]).astype(X.dtype)
 
     def _weights(self, X: Any, y: Any, labels: np.ndarray, sample_weight: Any) -> Any:
         if sample_weight is None and self.class_weight is None:
@@ -69,7 +99,7 @@ class _LinearClassifier(ClassifierMixin, BaseEstimator):
         return weight
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Log odds: (n_samples,) for two classes, else (n_samples, n_classes)."""
+        """Scores: (n_samples,) for two classes, else (n_samples, n_classes)."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=("csr", "csc"), dtype=float_dtypes(), reset=False)
         scores = np.asarray(X @ self.coef_.T + self.intercept_)
@@ -82,8 +112,11 @@ class _LinearClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[best]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of each class, one-against-the-rest scores normalised to sum 1."""
-        scores = expit(self.decision_function(X))
+        """Probability of each class; one-against-the-rest ones are normalised to sum 1."""
+        scores = self.decision_function(X)
+        if self._joint():
+            return np.asarray(softmax(scores, axis=1))
+        scores = expit(scores)
         if scores.ndim == 1:
             return np.column_stack([1 - scores, scores])
         total = scores.sum(axis=1, keepdims=True)
@@ -92,13 +125,21 @@ class _LinearClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithm of `predict_proba`."""
+        check_is_fitted(self)
+        if self._joint():
+            return np.asarray(log_softmax(self.decision_function(X), axis=1))
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     def coefficients(self) -> str:
         """Table of the nonzero coefficients, largest first."""
         check_is_fitted(self)
-        return "\n\n".join(coefficient_table(self, row) for row in self.coef_)
+        if len(self.coef_) == 1:
+            return coefficient_table(self, self.coef_[0])
+        return "\n\n".join(
+            coefficient_table(self, row, f"class {name!s}: ")
+            for name, row in zip(self.classes_, self.coef_, strict=True)
+        )
 
     def _penalty(self) -> Any:
         raise NotImplementedError
@@ -110,18 +151,23 @@ class _LinearClassifier(ClassifierMixin, BaseEstimator):
 
 
 class PenalizedClassifier(_LinearClassifier):
-    """Logistic classification with any penalty; more than two classes one against the rest.
+    """Logistic classification with any penalty, of two classes or more.
 
     Parameters
     ----------
     penalty : block, optional
         From `numopt.penalties`, or made with `numopt.block`; ``L1(0.01)`` if not given.
-    loss : {"logistic"} or callable, default "logistic"
-        Loss, or a callable ``loss(y, sample_weight=...)`` for labels -1 and 1.
+    loss : {"logistic", "squared_hinge"} or callable, default "logistic"
+        Loss, or a callable ``loss(y, sample_weight=...)`` for labels -1 and 1. Probabilities are
+        those of the logistic model.
     fit_intercept : bool, default True
         Add an unpenalised constant.
     class_weight : dict or "balanced", optional
         As in scikit-learn.
+    multi_class : {"ovr", "multinomial"}, default "ovr"
+        More than two classes: one against the rest, each by a model of its own, or all in one
+        multinomial model. There the penalty is over the coefficients of all classes, those of a
+        feature together; weights and groups of features are meant for all coefficients of each.
     tol : float, optional
         Bound for the certificate; 1e-8, in float32 1e-5, if not given.
     max_iter : int, optional
@@ -138,7 +184,8 @@ class PenalizedClassifier(_LinearClassifier):
     intercept_ : array of shape (1 or n_classes,)
         Constants.
     results_ : list of Result
-        One per row of `coef_`, with certificate and history.
+        One per row of `coef_`, or a single one of the multinomial model, with certificate and
+        history.
 
     Examples
     --------
@@ -155,6 +202,7 @@ class PenalizedClassifier(_LinearClassifier):
         loss: Any = "logistic",
         fit_intercept: bool = True,
         class_weight: Any = None,
+        multi_class: str = "ovr",
         tol: float | None = None,
         max_iter: int | None = None,
         solver: Any = "auto",
@@ -163,6 +211,7 @@ class PenalizedClassifier(_LinearClassifier):
         self.loss = loss
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
+        self.multi_class = multi_class
         self.tol = tol
         self.max_iter = max_iter
         self.solver = solver
@@ -186,6 +235,10 @@ class SparseLogisticRegression(_LinearClassifier):
         Add an unpenalised constant.
     class_weight : dict or "balanced", optional
         As in scikit-learn.
+    multi_class : {"ovr", "multinomial"}, default "ovr"
+        More than two classes: one against the rest, each by a model of its own, or all in one
+        multinomial model. There the penalty is over the coefficients of all classes, those of a
+        feature together; weights and groups of features are meant for all coefficients of each.
     tol : float, optional
         Bound for the certificate; 1e-8, in float32 1e-5, if not given.
     max_iter : int, optional
@@ -208,6 +261,7 @@ class SparseLogisticRegression(_LinearClassifier):
         weights: Any = None,
         fit_intercept: bool = True,
         class_weight: Any = None,
+        multi_class: str = "ovr",
         tol: float | None = None,
         max_iter: int | None = None,
     ):
@@ -215,6 +269,7 @@ class SparseLogisticRegression(_LinearClassifier):
         self.weights = weights
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
+        self.multi_class = multi_class
         self.tol = tol
         self.max_iter = max_iter
 

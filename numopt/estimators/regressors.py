@@ -59,15 +59,20 @@ class _LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """X @ coef_ + intercept_."""
+        """X @ coef_ + intercept_, or its exponential where the loss has a logarithmic link."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=("csr", "csc"), dtype=float_dtypes(), reset=False)
-        return np.asarray(X @ self.coef_.T + self.intercept_)
+        scores = np.asarray(X @ self.coef_.T + self.intercept_)
+        return np.exp(scores) if self.loss in ("poisson", "gamma") else scores
 
     def coefficients(self) -> str:
         """Table of the nonzero coefficients, largest first."""
         check_is_fitted(self)
-        return "\n\n".join(coefficient_table(self, row) for row in np.atleast_2d(self.coef_))
+        if self.coef_.ndim == 1:
+            return coefficient_table(self, self.coef_)
+        return "\n\n".join(
+            coefficient_table(self, row, f"target {k}: ") for k, row in enumerate(self.coef_)
+        )
 
     def _penalty(self) -> Any:
         raise NotImplementedError
@@ -85,8 +90,9 @@ class PenalizedRegressor(_LinearRegressor):
     ----------
     penalty : block, optional
         From `numopt.penalties`, or made with `numopt.block`; ``L1(1.0)`` if not given.
-    loss : {"squared", "huber"} or callable, default "squared"
-        Loss, or a callable ``loss(y, sample_weight=...)`` that makes one.
+    loss : {"squared", "huber", "poisson", "gamma"} or callable, default "squared"
+        Loss, or a callable ``loss(y, sample_weight=...)`` that makes one. With "poisson" and
+        "gamma" the logarithm of the mean is linear, and `predict` gives the mean.
     fit_intercept : bool, default True
         Add an unpenalised constant.
     tol : float, optional
