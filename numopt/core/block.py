@@ -214,6 +214,13 @@ def lower(value: Any, dtype: Any) -> Any:
     )
 
 
+def handed_on(method: Any) -> list[str]:
+    """Generic functions that a method calls, on the blocks inside if there are any."""
+    known = SCALAR_METHODS.keys() | VECTOR_METHODS.keys()
+    # The bound has a default: blocks need not offer it.
+    return [n for n in method.__code__.co_names if n in known and n != "conjugate_bound_1d"]
+
+
 def is_block(value: Any) -> bool:
     """Whether a value is a block, of the library's or of a user's class."""
     return hasattr(type(value), "Spec")

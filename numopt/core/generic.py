@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload, overload_method
 
-from numopt.core.block import specs
+from numopt.core.block import handed_on, specs
 from numopt.core.gather import gather_dot
 from numopt.core.jit import inner, kernel
 from numopt.core.stubs import (
@@ -62,10 +62,10 @@ def method_of(kind: Any, name: str) -> Any:
     """The method `name` of the block behind a Numba type; None where it has none."""
     spec = _spec_of(kind)
     method = None if spec is None else spec.compiled_methods.get(name)
-    # One that hands on to the blocks inside is there only where those have it.
-    if method is not None and name in method.__code__.co_names:
+    # One that hands on to the blocks inside is there only where those have what it calls.
+    if method is not None and (called := handed_on(method)):
         inside = [member for member in kind if _spec_of(member) is not None]
-        if any(method_of(member, name) is None for member in inside):
+        if any(method_of(member, other) is None for member in inside for other in called):
             return None
     return method
 

@@ -44,8 +44,52 @@ class SparseForm(Block):
             out[j] = total
 
 
+class _QuadraticForms(Loss):
+    """Forms of `Quadratic` that factorise P, in no kernel."""
+
+    P: Any
+    q: Any
+
+    def prox(self, v: Any, step: float = 1.0) -> np.ndarray:
+        """argmin_z |z - v|^2 / 2 + step * f(z)."""
+        v = self._flat(v, "v")
+        if not (step >= 0 and np.isfinite(step)):
+            raise ValueError(f"step must be a finite number >= 0, got {step!r}")
+        known = self.__dict__.get("_factor")
+        if known is None or known[0] != step:
+            known = step, self._factorise(step)
+            object.__setattr__(self, "_factor", known)
+        return np.asarray(known[1](np.asarray(v - step * self.q, np.float64)), v.dtype)
+
+    def _factorise(self, step: float) -> Any:
+        if sp.issparse(self.P):
+            shifted = sp.eye_array(self.n_samples, format="csc") + step * self.P
+            return scipy.sparse.linalg.splu(sp.csc_array(shifted, dtype=np.float64)).solve
+        shifted = np.eye(self.n_samples) + step * np.asarray(self.P, np.float64)
+        try:
+            factor = scipy.linalg.cho_factor(shifted)
+        except np.linalg.LinAlgError:
+            raise ValueError(
+                f"Quadratic: with step {step:g} the prox has no minimiser, as P is not positive "
+                "semidefinite; take a smaller step"
+            ) from None
+        return lambda b: scipy.linalg.cho_solve(factor, b)
+
+    def conjugate(self, u: Any) -> float:
+        """Convex conjugate, infinite where u - q is not in the range of P."""
+        if not self.convex:
+            return float(np.inf)
+        u = np.asarray(self._flat(u, "u") - self.q, np.float64)
+        if sp.issparse(self.P) and self.n_samples > DENSE:
+            z = scipy.sparse.linalg.splu(sp.csc_array(self.P, dtype=np.float64)).solve(u)
+        else:
+            z = np.linalg.lstsq(_full(self.P), u, rcond=1e-12)[0]
+        missed = np.abs(self.P @ z - u).max()
+        return float(u @ z / 2) if missed <= 1e-8 * np.abs(u).max(initial=1e-300) else float(np.inf)
+
+
 @block
-class Quadratic(Loss):
+class Quadratic(_QuadraticForms):
     r"""Quadratic function, :math:`f(z) = \frac12 z^T P z + q^T z`.
 
     Not a mean over samples: in ``Composite(Quadratic(P, q), None, penalty)`` the variable is z
@@ -139,43 +183,6 @@ class Quadratic(Loss):
     def hessian_times(self, z: Any, D: np.ndarray) -> np.ndarray:
         """P times the columns of D."""
         return np.asarray(self.P @ D, np.float64)
-
-    def prox(self, v: Any, step: float = 1.0) -> np.ndarray:
-        """argmin_z |z - v|^2 / 2 + step * f(z)."""
-        v = self._flat(v, "v")
-        if not (step >= 0 and np.isfinite(step)):
-            raise ValueError(f"step must be a finite number >= 0, got {step!r}")
-        known = self.__dict__.get("_factor")
-        if known is None or known[0] != step:
-            known = step, self._factorise(step)
-            object.__setattr__(self, "_factor", known)
-        return np.asarray(known[1](np.asarray(v - step * self.q, np.float64)), v.dtype)
-
-    def _factorise(self, step: float) -> Any:
-        if sp.issparse(self.P):
-            shifted = sp.eye_array(self.n_samples, format="csc") + step * self.P
-            return scipy.sparse.linalg.splu(sp.csc_array(shifted, dtype=np.float64)).solve
-        shifted = np.eye(self.n_samples) + step * np.asarray(self.P, np.float64)
-        try:
-            factor = scipy.linalg.cho_factor(shifted)
-        except np.linalg.LinAlgError:
-            raise ValueError(
-                f"Quadratic: with step {step:g} the prox has no minimiser, as P is not positive "
-                "semidefinite; take a smaller step"
-            ) from None
-        return lambda b: scipy.linalg.cho_solve(factor, b)
-
-    def conjugate(self, u: Any) -> float:
-        """Convex conjugate, infinite where u - q is not in the range of P."""
-        if not self.convex:
-            return float(np.inf)
-        u = np.asarray(self._flat(u, "u") - self.q, np.float64)
-        if sp.issparse(self.P) and self.n_samples > DENSE:
-            z = scipy.sparse.linalg.splu(sp.csc_array(self.P, dtype=np.float64)).solve(u)
-        else:
-            z = np.linalg.lstsq(_full(self.P), u, rcond=1e-12)[0]
-        missed = np.abs(self.P @ z - u).max()
-        return float(u @ z / 2) if missed <= 1e-8 * np.abs(u).max(initial=1e-300) else float(np.inf)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in super().__getstate__().items() if key != "_factor"}

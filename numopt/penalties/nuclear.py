@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,14 +11,47 @@ from numopt.core.block import block
 from numopt.core.validate import require_count, require_nonnegative
 from numopt.penalties._base import Norm
 
+# From here on a few singular triplets are cheaper than all.
+LARGE = 200
+# Most triplets that are looked for, of the smaller dimension.
+SHARE = 0.15
+
+
+class _Known(threading.local):
+    """What one thread found last."""
+
+    V: np.ndarray | None = None  # right vectors
+    rest = 0  # calls that go to LAPACK at once
+
+
+class _PartialProx(Norm):
+    """The prox from Python, which may look for the large singular values alone."""
+
+    shape: tuple[int, int]
+
+    def prox(self, v: Any, step: float = 1.0) -> np.ndarray:
+        """Singular values less step * alpha, at least 0."""
+        v = self._vector(v, "v")
+        if min(self.shape) < LARGE or not (step > 0 and np.isfinite(step)):
+            return super().prox(v, step)
+        known = self.__dict__.setdefault("_known", _Known())
+        if known.rest > 0:  # it did not pay lately
+            known.rest -= 1
+            return super().prox(v, step)
+        found = shrink(v.reshape(self.shape), step * self.alpha, known.V)
+        if found is None:
+            known.V, known.rest = None, 10
+            return super().prox(v, step)
+        known.V = found[1]
+        return found[0].ravel()
+
 
 @block
-class Nuclear(Norm):
+class Nuclear(_PartialProx):
     r"""Nuclear norm, :math:`\alpha \|X\|_*`, the sum of singular values.
 
     The variable x is the matrix X, row by row. The prox subtracts :math:`s \alpha` from the
-    singular values and drops those below, so that solutions have low rank; it takes one
-    decomposition by LAPACK, O(m n min(m, n)).
+    singular values and drops those below, so that solutions have low rank.
 
     Parameters
     ----------
@@ -25,6 +59,14 @@ class Nuclear(Norm):
         Strength, >= 0.
     shape : tuple of two int
         Rows and columns of X.
+
+    Notes
+    -----
+    ``prox`` of a matrix with at least 200 rows and columns looks for the singular values above
+    :math:`s \alpha` alone, by Golub-Kahan bidiagonalisation that starts from the vectors and the
+    number of them found last time; that what is left has norm at most :math:`s \alpha` is checked.
+    Where there are many of them, or they do not converge, and in solvers that run as one kernel, it
+    is one decomposition by LAPACK, O(m n min(m, n)).
 
     References
     ----------
@@ -63,6 +105,9 @@ class Nuclear(Norm):
         """Rank of X up to rounding."""
         return int(np.linalg.matrix_rank(self._vector(x, "x").reshape(self.shape)))
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in super().__getstate__().items() if key != "_known"}
+
     def value_of(self, x):
         total = 0.0
         for s in np.linalg.svd(self._matrix(x), False)[1]:
@@ -73,14 +118,19 @@ class Nuclear(Norm):
         U, s, Vt = np.linalg.svd(self._matrix(v), False)
         rank = 0
         for k in range(s.size):
-            s[k] -= step * self.alpha
-            rank += s[k] > 0
-        for i in range(self.shape[0]):
+            excess = s[k] - step * self.alpha
+            if excess > 0:
+                rank += 1
+                for j in range(self.shape[1]):
+                    Vt[k, j] *= excess
+        left = np.empty((self.shape[0], rank), v.dtype)
+        right = np.empty((rank, Vt.shape[1]), v.dtype)
+        for k in range(rank):
+            for i in range(self.shape[0]):
+                left[i, k] = U[i, k]
             for j in range(self.shape[1]):
-                total = 0.0
-                for k in range(rank):
-                    total += U[i, k] * s[k] * Vt[k, j]
-                out[i * self.shape[1] + j] = total
+                right[k, j] = Vt[k, j]
+        np.dot(left, right, out.reshape((self.shape[0], self.shape[1])))
 
     def _matrix(self, x):
         X = np.empty((self.shape[0], self.shape[1]), x.dtype)
@@ -88,3 +138,49 @@ class Nuclear(Norm):
             for j in range(self.shape[1]):
                 X[i, j] = x[i * self.shape[1] + j]
         return X
+
+
+def shrink(
+    X: np.ndarray, threshold: float, V: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """X with its singular values less `threshold`, and the right vectors of those above it.
+
+    `V` holds vectors near those. None where a full decomposition is the better way.
+    """
+    from numopt.linalg.spectra import golub_kahan
+
+    m, n = X.shape
+    most = int(SHARE * min(m, n))
+    eps = float(np.finfo(X.dtype).eps)
+    U, s = np.zeros((m, 0), X.dtype), np.zeros(0, X.dtype)
+    k = 0 if V is None else V.shape[1]
+    while k <= most:
+        if k > 0:
+            found = golub_kahan(X, k, start=V, tol=50 * eps, max_restarts=10)
+            if not found.converged:
+                return None
+            U, s, V = found.U, found.values, found.V
+            if s[-1] <= threshold:
+                break
+        # All above: is there another?
+        W, Z = U * s, np.zeros((n, 0), X.dtype) if V is None or k == 0 else V
+        top = golub_kahan(_rest(X, W, Z), 1, tol=1e-2, max_restarts=10)
+        if top.values[0] + top.errors[0] <= threshold:
+            break
+        V = np.column_stack([Z, top.V])
+        k += max(4, k // 2) if top.values[0] > threshold else 1
+    else:
+        return None
+    keep = int((s > threshold).sum())
+    right = np.zeros((n, 0), X.dtype) if V is None else V[:, :keep]
+    shrunk = (U[:, :keep] * (s[:keep] - threshold).astype(X.dtype)) @ right.T
+    return np.ascontiguousarray(shrunk, X.dtype), right
+
+
+def _rest(X: np.ndarray, W: np.ndarray, Z: np.ndarray) -> Any:
+    """X - W Z' by its products."""
+    from numopt.linalg.operators import Operator
+
+    return Operator(
+        X.shape, X.dtype, lambda x: X @ x - W @ (Z.T @ x), lambda y: X.T @ y - Z @ (W.T @ y)
+    )

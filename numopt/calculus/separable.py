@@ -1,4 +1,4 @@
-"""Blocks made from blocks."""
+"""Sums over coordinates, weighted, shifted, bounded or with a ridge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from numopt.core.block import block, is_block
+from numopt.calculus._base import Composed, require_base
+from numopt.core.block import block
 from numopt.core.stubs import (
     at,
     conjugate_1d,
@@ -18,20 +19,9 @@ from numopt.core.stubs import (
 from numopt.core.validate import require_nonnegative
 from numopt.penalties._base import Penalty, require_weights
 
-__all__ = ["Boxed", "PlusRidge", "Translate", "Weighted"]
-
-
-class _Composed(Penalty):
-    base: Penalty
-
-    def offers(self, method: str) -> bool:  # type: ignore[override]
-        """Whether kernels can call `method` on this block and, where it hands on, on its base."""
-        own = type(self).Spec.compiled_methods.get(method)
-        return own is not None and (method not in own.__code__.co_names or self.base.offers(method))
-
 
 @block
-class Weighted(_Composed):
+class Weighted(Composed):
     r"""Separable penalty with one factor per coordinate, :math:`\sum_j w_j \phi_j(x_j)`.
 
     Parameters
@@ -104,7 +94,7 @@ class Weighted(_Composed):
 
 
 @block
-class PlusRidge(_Composed):
+class PlusRidge(Composed):
     r"""Separable penalty with a ridge added, :math:`\phi(x) + \frac{\mu}{2} \|x\|_2^2`.
 
     Its prox is that of :math:`\phi` with step :math:`s / (1 + s \mu)` at :math:`v / (1 + s \mu)`.
@@ -164,7 +154,7 @@ class PlusRidge(_Composed):
 
 
 @block
-class Boxed(_Composed):
+class Boxed(Composed):
     r"""Convex separable penalty on a box, :math:`\phi(x)` for :math:`l \le x \le u`.
 
     The prox is that of :math:`\phi`, clipped: true for convex functions of one variable only.
@@ -225,7 +215,7 @@ class Boxed(_Composed):
 
 
 @block
-class Translate(_Composed):
+class Translate(Composed):
     r"""Separable penalty of a difference, :math:`\phi(x - c)`: shrinks towards c instead of 0.
 
     Parameters
@@ -278,11 +268,9 @@ class Translate(_Composed):
 
 
 def _require_separable(owner: Any, why: str) -> None:
-    name, base = type(owner).__name__, owner.base
-    if not is_block(base):
-        raise TypeError(f"{name}: base must be a penalty, got {type(base).__name__}")
-    if not base.separable:
+    require_base(owner, owner.base)
+    if not owner.base.separable:
         raise TypeError(
-            f"{name}: {type(base).__name__} is not separable; {why} a penalty "
-            "that is a sum over coordinates"
+            f"{type(owner).__name__}: {type(owner.base).__name__} is not separable; {why} a "
+            "penalty that is a sum over coordinates"
         )
