@@ -1,0 +1,166 @@
+"""numopt as a solver of cvxpy: pass an instance to ``problem.solve(solver=...)``.
+
+Needs cvxpy, which ``pip install numopt[cvxpy]`` brings.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import cvxpy.settings as s
+import numpy as np
+import scipy.sparse as sp
+from cvxpy.reductions.solution import Solution, failure_solution
+from cvxpy.reductions.solvers import utilities
+from cvxpy.reductions.solvers.qp_solvers.qp_solver import QpSolver
+
+from numopt.core.engine import ConvergenceWarning, solve
+from numopt.core.result import Result, Status
+from numopt.problems import QuadraticProgram
+from numopt.solvers import OperatorSplittingQP
+
+STATUSES = {
+    Status.OPTIMAL: s.OPTIMAL,
+    Status.INFEASIBLE: s.INFEASIBLE,
+    Status.UNBOUNDED: s.UNBOUNDED,
+    Status.ITERATION_LIMIT: s.USER_LIMIT,
+    Status.TIME_LIMIT: s.USER_LIMIT,
+}
+# A point that misses the tolerance by no more than this counts as inaccurate, not as failed.
+INACCURATE = 1e-4
+
+__all__ = ["NumoptQP"]
+
+
+class NumoptQP(QpSolver):  # type: ignore[misc]
+    """Quadratic and linear programs of cvxpy, solved by numopt.
+
+    Bounds of variables are passed on as bounds. A problem with parameters that is solved again
+    with ``warm_start=True`` (cvxpy's default for quadratic programs) starts from its last solution,
+    and keeps its factorisation where P and the constraints' matrix are the same.
+
+    Parameters
+    ----------
+    solver : str or Solver, default "auto"
+        As in `numopt.solve`. "auto" takes the default of `QuadraticProgram` for first solves and
+        `OperatorSplittingQP` for warm-started ones, and each where the other fails.
+    **options
+        Hyper-parameters of the solver, such as ``tol``; ``problem.solve`` takes them, too.
+
+    Notes
+    -----
+    Use the same instance for all solves of a problem: cvxpy's caches go by it. Certificates and
+    counts stand in ``problem.solver_stats.extra_stats``, a `numopt.Result`.
+
+    Examples
+    --------
+    >>> import cvxpy as cp
+    >>> from numopt.cvxpy_interface import NumoptQP
+    >>> x = cp.Variable(2)
+    >>> problem = cp.Problem(cp.Minimize(cp.sum_squares(x - 1)), [x[0] + x[1] == 1])
+    >>> value = problem.solve(solver=NumoptQP())
+    >>> x.value.round(6).tolist()
+    [0.5, 0.5]
+    """
+
+    MIP_CAPABLE = False
+    BOUNDED_VARIABLES = True
+
+    def __init__(self, solver: Any = "auto", **options: Any):
+        self.solver, self.options = solver, options
+
+    def name(self) -> str:
+        """Name that cvxpy shows."""
+        return "NUMOPT_QP"
+
+    def import_solver(self) -> None:
+        """Nothing to do: it is here."""
+
+    def cite(self, data: Any) -> str:
+        """BibTeX entry of the method."""
+        return (
+            "@article{osqp, author={B. Stellato and G. Banjac and P. Goulart and A. Bemporad and "
+            "S. Boyd}, title={{OSQP}: an operator splitting solver for quadratic programs}, "
+            "journal={Mathematical Programming Computation}, volume={12}, pages={637--672}, "
+            "year={2020}}"
+        )
+
+    def solve_via_data(
+        self,
+        data: dict[str, Any],
+        warm_start: bool,
+        verbose: bool,
+        solver_opts: dict[str, Any],
+        solver_cache: dict[str, Any] | None = None,
+    ) -> Result:
+        """Solve what cvxpy has made of a problem."""
+        options = {**self.options, **solver_opts, "verbose": 2 * bool(verbose)}
+        wanted = options.pop("solver_name", self.solver)
+        cache = solver_cache if warm_start and solver_cache is not None else {}
+        before, last = cache.get(self.name(), (None, None))
+        problem = _program(data, before)
+        fits = last is not None and last.x.size == problem.size and last.y.size == problem.n_rows
+        start = last if fits and last.success else None
+        if wanted != "auto":
+            tries = [wanted]
+        elif start is not None:
+            tries = [OperatorSplittingQP(), "auto"]
+        else:
+            tries = ["auto", OperatorSplittingQP()]
+        result = Result()
+        for method in tries:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # cvxpy reports the status
+                result = solve(problem, method, warm_start=start, **options)
+            if result.status in (Status.OPTIMAL, Status.INFEASIBLE, Status.UNBOUNDED):
+                break
+        if solver_cache is not None:
+            solver_cache[self.name()] = problem, result
+        return result
+
+    def invert(self, solution: Result, inverse_data: dict[str, Any]) -> Solution:
+        """Translate a result to cvxpy's terms."""
+        attributes = {s.SOLVE_TIME: solution.time, s.SETUP_TIME: solution.setup_time}
+        attributes[s.NUM_ITERS], attributes[s.EXTRA_STATS] = solution.nit, solution
+        status = STATUSES.get(solution.status, s.SOLVER_ERROR)
+        if status not in (s.OPTIMAL, s.INFEASIBLE, s.UNBOUNDED):
+            if solution.certificate.met(INACCURATE):
+                status = s.OPTIMAL_INACCURATE
+        if status == s.INFEASIBLE:
+            duals = self._duals(solution.farkas[0], inverse_data)
+            return failure_solution(status, attributes, duals)
+        if status not in s.SOLUTION_PRESENT:
+            return failure_solution(status, attributes)
+        value = solution.fun + inverse_data[s.OFFSET]
+        return Solution(
+            status, value, {inverse_data[self.VAR_ID]: solution.x},
+            self._duals(solution.y, inverse_data), attributes,
+        )  # fmt: skip
+
+    def _duals(self, y: np.ndarray, inverse_data: dict[str, Any]) -> dict[int, np.ndarray]:
+        n = inverse_data[self.DIMS].zero
+        groups = (y[:n], inverse_data[self.EQ_CONSTR]), (y[n:], inverse_data[self.NEQ_CONSTR])
+        duals: dict[int, np.ndarray] = {}
+        for values, constraints in groups:
+            duals |= utilities.get_dual_values(values, utilities.extract_dual_value, constraints)
+        return duals
+
+
+def _program(data: dict[str, Any], before: Any) -> QuadraticProgram:
+    """The program; a sibling of the one before if the matrices are the same."""
+    P, A = data[s.P], sp.csc_array(sp.vstack([data[s.A], data[s.F]], format="csc"))
+    l = np.concatenate([data[s.B], np.full(data[s.G].size, -np.inf)])  # noqa: E741
+    u = np.concatenate([data[s.B], data[s.G]])
+    vectors = {"q": data[s.Q], "l": l, "u": u}
+    vectors["lb"], vectors["ub"] = data.get(s.LOWER_BOUNDS), data.get(s.UPPER_BOUNDS)
+    if before is not None and _same(P, before.P) and _same(A, before.A):
+        return before.replace(**vectors)
+    return QuadraticProgram(P=P, A=A, **vectors)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a.shape != b.shape or a.nnz != b.nnz:
+        return False
+    pairs = (a.indptr, b.indptr), (a.indices, b.indices), (a.data, b.data)
+    return all(np.array_equal(x, y) for x, y in pairs)

@@ -1,0 +1,89 @@
+"""The plug-in for cvxpy: cvxpy's own test problems, duals, bounds, statuses, warm starts."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+cp = pytest.importorskip("cvxpy")
+helpers = pytest.importorskip("cvxpy.tests.solver_test_helpers")
+
+from numopt.cvxpy_interface import NumoptQP  # noqa: E402
+from numopt.solvers import OperatorSplittingQP  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("default")  # cvxpy's own
+
+
+def standard(cls):
+    names = [n for n, _ in inspect.getmembers(cls, inspect.isfunction) if n.startswith("test_")]
+    return [name for name in names if "mi_" not in name]  # no integers
+
+
+@pytest.mark.parametrize("method", ["auto", OperatorSplittingQP(tol=1e-8)], ids=["auto", "admm"])
+@pytest.mark.parametrize("name", standard(helpers.StandardTestLPs))
+def test_standard_linear_programs(name, method):
+    if name == "test_lp_7":  # converts files by that package
+        pytest.importorskip("sdpap")
+    getattr(helpers.StandardTestLPs, name)(NumoptQP(method))
+
+
+@pytest.mark.parametrize("method", ["auto", OperatorSplittingQP(tol=1e-8)], ids=["auto", "admm"])
+@pytest.mark.parametrize("name", standard(helpers.StandardTestQPs))
+def test_standard_quadratic_programs(name, method):
+    getattr(helpers.StandardTestQPs, name)(NumoptQP(method))
+
+
+def test_duals_are_those_of_the_lagrangian():
+    rng = np.random.default_rng(0)
+    A, b = rng.standard_normal((3, 6)), rng.standard_normal(3)
+    x = cp.Variable(6)
+    equal, below = A @ x == b, x[:3] <= 0.1
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(x)), [equal, below])
+    problem.solve(solver=NumoptQP(tol=1e-10))
+    stationary = 2 * x.value + A.T @ equal.dual_value
+    stationary[:3] += below.dual_value
+    np.testing.assert_allclose(stationary, 0, atol=1e-8)
+    assert (below.dual_value >= 0).all()
+    np.testing.assert_allclose(below.dual_value * (x.value[:3] - 0.1), 0, atol=1e-8)
+
+
+def test_infeasible_and_unbounded_are_told_apart():
+    x = cp.Variable(2)
+    problem = cp.Problem(cp.Minimize(cp.sum(x)), [x >= 1, cp.sum(x) <= 1])
+    problem.solve(solver=NumoptQP(OperatorSplittingQP()))
+    assert problem.status == cp.INFEASIBLE
+    problem = cp.Problem(cp.Minimize(x[0]), [x[1] >= 1])
+    problem.solve(solver=NumoptQP(OperatorSplittingQP()))
+    assert problem.status == cp.UNBOUNDED
+
+
+def test_parameters_are_solved_warm_with_one_analysis(monkeypatch):
+    from numopt.solvers import _qp_model
+
+    built = []
+    Analysis = _qp_model.Analysis
+    monkeypatch.setattr(_qp_model, "Analysis", lambda pattern: built.append(1) or Analysis(pattern))
+    rng = np.random.default_rng(1)
+    M = rng.standard_normal((8, 8))
+    x, q = cp.Variable(8, bounds=[0, 1]), cp.Parameter(8)
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(M @ x) / 2 + q @ x), [cp.sum(x) == 2])
+    solver = NumoptQP(OperatorSplittingQP(tol=1e-9))
+    counts = []
+    for _ in range(4):
+        q.value = 0.1 * rng.standard_normal(8)
+        problem.solve(solver=solver, warm_start=True)
+        assert problem.status == cp.OPTIMAL
+        counts.append(problem.solver_stats.num_iters)
+        certificate = problem.solver_stats.extra_stats.certificate
+        assert max(certificate.gates.values()) <= 1e-9
+    assert len(built) == 1
+    assert max(counts[1:]) < counts[0]
+
+
+def test_options_reach_the_solver():
+    x = cp.Variable()
+    problem = cp.Problem(cp.Minimize(cp.square(x - 3)), [x <= 1])
+    problem.solve(solver=NumoptQP(OperatorSplittingQP()), tol=1e-3)
+    assert problem.solver_stats.extra_stats.certificate.tol == 1e-3
+    with pytest.raises(TypeError, match="no option"):
+        problem.solve(solver=NumoptQP(OperatorSplittingQP()), tolerance=1e-3)
