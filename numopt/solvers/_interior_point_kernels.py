@@ -26,6 +26,7 @@ GOING, SOLVED, STUCK, INFEASIBLE, UNBOUNDED = range(5)
 # Places in `scalars`.
 RHO, DELTA, MU, TOL, PRIMAL, DUAL, GAP, RESIDUAL, FACTORS, MISSES, BEST = range(11)
 FARKAS, RAY = 11, 12  # residuals of the multipliers, of the point, as proofs
+ENOUGH = 15  # mean product that closes the gap
 NO_POINT, NO_END = 13, 14  # residuals at which to try those proofs
 MARKS, FLOORS = 16, 20  # least of PRIMAL, DUAL, MU and their worst; limits of RHO, DELTA
 SCALARS = 22
@@ -126,6 +127,7 @@ def evaluate(model, point):
         if kind[k] != EQUATION:
             y[k] = y_k
     scalars[MU] = products / count if count else 0.0
+    pairs = max(count, 1)
     dual, dual_scale = 0.0, 0.0
     quadratic, linear, support = 0.0, 0.0, 0.0
     ray, farkas = 0.0, 0.0
@@ -175,6 +177,7 @@ def evaluate(model, point):
     gap = abs(quadratic + linear + support) / cost
     top = max(abs(quadratic), abs(linear), abs(support)) / cost
     scalars[GAP] = gap / (1 + top)
+    scalars[ENOUGH] = 0.02 * scalars[TOL] * (1 + top) * cost / pairs
     top = largest(y)
     # How far multipliers are from a Farkas vector, the point from a ray: relative residuals.
     scalars[FARKAS] = farkas / -support if support < -1e-10 * top else np.inf
@@ -380,7 +383,7 @@ def apart_is_better(model, point, room, a_primal, a_dual):
 @inner
 def move_floors(scalars, error, primal, dual, a_primal, a_dual):
     """Lower the limit of a regularisation that holds up a residual; raise both if solves fail."""
-    if error > 1e-6:
+    if error > 0.3 * scalars[RESIDUAL]:
         scalars[FLOORS] = min(10 * scalars[FLOORS], 1e-8)
         scalars[FLOORS + 1] = min(10 * scalars[FLOORS + 1], 1e-8)
         return

@@ -16,6 +16,7 @@ from numopt.solvers._interior_point_kernels import (
     BEST,
     DELTA,
     DUAL,
+    ENOUGH,
     EQUATION,
     FACTORS,
     FARKAS,
@@ -62,7 +63,7 @@ def _build(factor, solve):
 
     @inner
     def refined(kkt, room, order, numbers, most, residual):
-        """Solve K step = rhs until it can take away most of the residual; the relative error."""
+        """Solve K step = rhs until it can take away most of the residual; the error left."""
         rhs, step, fix, r = room.rhs, room.step, room.fix, room.r
         solve(rhs, step, order, numbers)
         size = largest(rhs)
@@ -81,7 +82,7 @@ def _build(factor, solve):
                         step[k] -= fix[k]
                 break
             error = after
-        return error / max(size, 1e-300)
+        return error
 
     @inner
     def factored(model, point, room, kkt, arguments):
@@ -128,6 +129,8 @@ def _build(factor, solve):
             if mu > 0:
                 sigma = (products_after(kind, point, room, a_primal, a_dual) / mu) ** 3
                 sigma = min(max(sigma, 1e-9), 1.0)
+                # Products far below what is wanted only ruin the matrix.
+                sigma = max(sigma, scalars[ENOUGH] / mu)
                 for side in range(2):
                     for k in range(kind.size):
                         target[side, k] += dslack[side, k] * dz[side, k] - sigma * mu

@@ -15,6 +15,7 @@ from numopt.linalg.ldl import LDL
 from numopt.linalg.ldl_kernels.analysis import Analysis
 from numopt.linalg.patterns import UpperPattern
 from numopt.linalg.sparse import CSR
+from numopt.problems._presolve import postsolve, presolve
 from numopt.solvers import _interior_point_kernels as kernels
 from numopt.solvers._interior_point_kernels import EQUATION, Kkt, Model, Point, Room
 from numopt.solvers._interior_point_loop import FOR
@@ -30,6 +31,7 @@ class State(NamedTuple):
     kkt: Kkt
     best: tuple[np.ndarray, ...]  # x, y and z of the best iterate so far, scaled
     factor: Any  # LDL of the KKT matrix
+    reduced: Any  # what presolve made of the problem, or None
     given: dict[str, np.ndarray]  # the start in the user's units, until there is a better point
     verdict: dict[str, Any]  # code that ends the run, its proof and a sentence
 
@@ -58,6 +60,9 @@ class InteriorPointQP(Solver):
         Iterations at most.
     correctors : int, default 1
         Most centrality correctors per iteration.
+    presolve : bool, default True
+        Drop empty, repeated and one-entry rows, fixed variables and free ones that stand in one
+        row before, and restore them and their multipliers after.
     **limits
         See `Solver`.
 
@@ -90,6 +95,7 @@ class InteriorPointQP(Solver):
 
     max_iter: int = 200
     correctors: int = 1
+    presolve: bool = True
 
     name: ClassVar[str] = "ipm"
     accepts: ClassVar[tuple[str, ...]] = ("QuadraticProgram",)
@@ -99,7 +105,8 @@ class InteriorPointQP(Solver):
         require_count(self.correctors, "correctors")
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
-        model, kkt, factor = _prepared(problem)
+        reduced = presolve(problem.arrays) if self.presolve else None
+        model, kkt, factor = _prepared(problem, reduced)
         n, total = model.q.size, model.kind.size
         given = _start(problem, x0, warm)
         zeros = np.zeros
@@ -119,10 +126,10 @@ class InteriorPointQP(Solver):
             verdict.update(code=NO_POINT, farkas=crossed[2], reason=crossed[0])
         elif not problem.convex:
             verdict.update(code=INDEFINITE, reason=_curved(problem))
-        return State(model, point, room, kkt, best, factor, given, verdict)
+        return State(model, point, room, kkt, best, factor, reduced, given, verdict)
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
-        model, point, room, kkt, best, factor, given, verdict = state
+        model, point, room, kkt, best, factor, _, given, verdict = state
         if "code" in verdict:
             return 0, verdict["code"]
         if n == 0:
@@ -149,7 +156,7 @@ class InteriorPointQP(Solver):
             return done, DONE if code == kernels.SOLVED else RUNNING
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
-        point: dict[str, Any] = dict(state.given) or _unscaled(state.model, *state.best)
+        point: dict[str, Any] = dict(state.given) or _restored(problem, state, state.best)
         point["warm_start"] = dict(point)
         for key in ("farkas", "ray", "direction"):
             if key in state.verdict:
@@ -167,8 +174,13 @@ class InteriorPointQP(Solver):
         return str(state.verdict.get("reason", ""))
 
     def work(self, problem: Any) -> float:
-        analysis = _analysed(problem)[-1]
-        return float(analysis.flops + 20 * (analysis.nnz + analysis.n))
+        latest = max(problem.cached("kkt", (problem.P, problem.A), dict).values(), key=_effort)
+        return _effort(latest)
+
+
+def _effort(known: tuple[Any, ...]) -> float:
+    analysis = known[-1]
+    return float(analysis.flops + 20 * (analysis.nnz + analysis.n))
 
 
 def _start(problem: Any, x0: Any, warm: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -187,30 +199,24 @@ def _start(problem: Any, x0: Any, warm: dict[str, Any]) -> dict[str, np.ndarray]
     return given
 
 
-def _analysed(problem: Any) -> tuple[Any, ...]:
-    """Pattern of the KKT matrix, and its analysis: kept with P and A."""
-
-    def build() -> tuple[Any, ...]:
-        P, A = problem.arrays.P, problem.arrays.A
-        indptr, indices, _, diagonal, _ = assemble(*P, *A, problem.n_rows)
-        pattern: Any = UpperPattern(indptr, indices, "the KKT matrix")
-        return indptr, indices, diagonal, Analysis(pattern)
-
-    return problem.cached("kkt", (problem.P, problem.A), build)
-
-
-def _prepared(problem: Any) -> tuple[Model, Kkt, LDL]:
-    """The scaled problem and storage for its KKT matrix."""
-    n, m = problem.size, problem.n_rows
-    P, A, q = problem.arrays.P, problem.arrays.A, problem.q.copy()
-    P, A = CSR(P.data.copy(), P.indices, P.indptr), CSR(A.data.copy(), A.indices, A.indptr)
+def _prepared(problem: Any, reduced: Any) -> tuple[Model, Kkt, LDL]:
+    """The scaled problem and storage for its KKT matrix, whose analysis is kept with P and A."""
+    arrays = problem.arrays if reduced is None else reduced.arrays
+    q = arrays.q.copy()
+    n, m = q.size, arrays.l.size
+    P, A = (CSR(M.data.copy(), M.indices, M.indptr) for M in (arrays.P, arrays.A))
     unit = np.empty(n + m)
     cost = scale(*P, *A, q, unit, 10)
-    lo, hi = np.concatenate((problem.lb, problem.l)), np.concatenate((problem.ub, problem.u))
+    lo, hi = np.concatenate((arrays.lb, arrays.l)), np.concatenate((arrays.ub, arrays.u))
     kind = np.empty(n + m, np.uint8)
     classify(lo, hi, unit, kind)
-    _, _, values, _, own = assemble(*P, *A, m)
-    indptr, indices, diagonal, analysis = _analysed(problem)
+    indptr, indices, values, diagonal, own = assemble(*P, *A, m)
+    analyses: dict[Any, Any] = problem.cached("kkt", (problem.P, problem.A), dict)
+    what = None if reduced is None else (reduced.rows.tobytes(), reduced.columns.tobytes())
+    if what not in analyses:
+        pattern: Any = UpperPattern(indptr, indices, "the KKT matrix")
+        analyses[what] = indptr, indices, diagonal, Analysis(pattern)
+    indptr, indices, diagonal, analysis = analyses[what]
     signs = np.ones(n + m, np.int8)
     signs[n:] = -1
     factor = LDL(values, signs, analysis=analysis, factor=False)
@@ -218,6 +224,16 @@ def _prepared(problem: Any) -> tuple[Model, Kkt, LDL]:
     stored[:] = values
     model = Model(P, A, q, lo, hi, kind, unit, cost, own)
     return model, Kkt(indptr, indices, stored, diagonal), factor
+
+
+def _restored(
+    problem: Any, state: State, iterate: tuple[np.ndarray, ...], proof: bool = False
+) -> dict[str, Any]:
+    """A point, or with `proof` what should prove that there is none, of the whole problem."""
+    point = _unscaled(state.model, *iterate)
+    if state.reduced is None:
+        return point
+    return postsolve(problem.arrays, state.reduced, point, proof)
 
 
 def _unscaled(model: Model, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, np.ndarray]:
@@ -235,10 +251,9 @@ def _unscaled(model: Model, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict
 
 def _proven(problem: Any, state: State, claim: int) -> bool:
     """Whether the problem confirms that it has no solution; notes the proof."""
-    model, point, verdict = state.model, state.point, state.verdict
-    now = _unscaled(model, point.x, point.y, point.z)
+    point, verdict = state.point, state.verdict
+    now = _restored(problem, state, (point.x, point.y, point.z), proof=True)
     if claim == kernels.INFEASIBLE:
-        # Multipliers of fixed variables are whatever is left over.
         proof, certificate = problem.repaired_farkas(now["y"], now["z_lb"], now["z_ub"])
         if certificate.met(certificate.tol):
             verdict.update(
