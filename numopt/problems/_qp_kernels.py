@@ -247,3 +247,26 @@ def gershgorin(data, indices, indptr):
             return j, False
         dominant = dominant and others <= diagonal
     return -1, dominant
+
+
+@kernel
+def upper_triangle(data, indices, indptr):
+    """Upper triangle of a symmetric matrix by columns, whole diagonal: indptr, indices, values."""
+    n = indptr.size - 1
+    starts = np.zeros(n + 1, np.int64)
+    for j in range(n):
+        starts[j + 1] = starts[j] + 1
+        for k in range(indptr[j], indptr[j + 1]):
+            starts[j + 1] += indices[k] < j
+    rows, values = np.empty(starts[n], np.uint32), np.zeros(starts[n])
+    at = 0
+    for j in range(n):
+        for k in range(indptr[j], indptr[j + 1]):
+            if indices[k] < j:
+                rows[at], values[at] = indices[k], data[k]
+                at += 1
+            elif indices[k] == j:
+                values[starts[j + 1] - 1] = data[k]
+        rows[at] = j
+        at += 1
+    return starts, rows, values

@@ -412,30 +412,31 @@ def _curvature(P: Any) -> tuple[int, np.ndarray | None] | None:
         return row, d
     if dominant:
         return None
-    from numopt.linalg.ldl import LDL
+    factor = _definite(P)
+    return None if factor.ok else (int(factor.bad_row or 0), _descent(P, factor))
 
-    upper = sp.triu(P, format="csc")
-    diagonal = P.diagonal()
+
+def _definite(P: Any) -> Any:
+    """The attempt to factor P, with as much on its diagonal as rounding may take away."""
+    from numopt.linalg.ldl import LDL
+    from numopt.linalg.ldl_kernels.analysis import Analysis
+    from numopt.linalg.patterns import UpperPattern
+
+    indptr, indices, values = kernels.upper_triangle(P.data, P.indices, P.indptr)
+    diagonal = values[indptr[1:] - 1]
     shift = np.where(diagonal > 0, ROUNDING * diagonal, 1.0)
-    factor = LDL(upper, signs=1, triangle="upper", shift=shift)
-    if factor.ok:
-        return None
-    return int(factor.bad_row or 0), _descent(P, factor)
+    pattern: Any = UpperPattern(indptr, indices, "P")
+    return LDL(values, signs=1, shift=shift, analysis=Analysis(pattern))
 
 
 def _descent(P: Any, factor: Any) -> np.ndarray | None:
     """The direction d with d'Pd < 0 at which a factorisation of P failed."""
-    from numopt.linalg.ldl import LDL
-
     order = factor.analysis.order.astype(np.int64)
     k = int(np.flatnonzero(order == factor.bad_row)[0])
     before, row = order[:k], order[k]
     d = np.zeros(P.shape[0])
     d[row] = 1.0
-    leading = P[before][:, before]
-    diagonal = leading.diagonal()
-    shift = np.where(diagonal > 0, ROUNDING * diagonal, 1.0)
-    lead = LDL(sp.triu(leading, format="csc"), signs=1, triangle="upper", shift=shift)
+    lead = _definite(_by_columns(P[before][:, before], "P"))
     if lead.ok and k:
         d[before] = -lead.solve(P[before][:, [row]].toarray().ravel(), refine=0)
     d /= np.abs(d).max()

@@ -130,7 +130,7 @@ def evaluate(model, point):
     pairs = max(count, 1)
     dual, dual_scale = 0.0, 0.0
     quadratic, linear, support = 0.0, 0.0, 0.0
-    ray, farkas = 0.0, 0.0
+    ray, farkas, proof = 0.0, 0.0, 0.0
     multipliers = y[n:]
     for j in range(n):
         Px[j], Ay[j] = row_dot(P, j, x), row_dot(A, j, multipliers)
@@ -143,10 +143,14 @@ def evaluate(model, point):
         quadratic += x[j] * Px[j]
         linear += x[j] * q[j]
         ray = max(ray, abs(Px[j]))
-        left = Ay[j] + y[j]
-        # What is left over on the way to a proof of infeasibility, where no bound takes it up.
-        if not ((left > 0 and kind[j] & LOWER) or (left < 0 and kind[j] & UPPER)):
-            farkas = max(farkas, abs(left))
+        # A proof of infeasibility needs multipliers of bounds that cancel A'y.
+        wanted = -Ay[j]
+        if (wanted > 0 and kind[j] & (UPPER | EQUATION)) or kind[j] == EQUATION:
+            proof += hi[j] * wanted
+        elif wanted < 0 and kind[j] & LOWER:
+            proof += lo[j] * wanted
+        else:
+            farkas = max(farkas, abs(wanted))
     primal, scale, worst = 0.0, 0.0, 0.0
     cone = 0.0
     for k in range(total):
@@ -159,15 +163,18 @@ def evaluate(model, point):
         if kind[k] == EQUATION:
             far = abs(below)
             support += hi[k] * y[k]
+            proof += hi[k] * y[k] if k >= n else 0.0
             cone = max(cone, abs(v[k]))
         else:
             if kind[k] & LOWER:
                 far = max(far, below)
                 support -= lo[k] * z[0, k]
+                proof -= lo[k] * z[0, k] if k >= n else 0.0
                 cone = max(cone, -v[k])
             if kind[k] & UPPER:
                 far = max(far, above)
                 support += hi[k] * z[1, k]
+                proof += hi[k] * z[1, k] if k >= n else 0.0
                 cone = max(cone, v[k])
         far = far * unit[k]
         primal = far if not far <= primal else primal
@@ -180,7 +187,7 @@ def evaluate(model, point):
     scalars[ENOUGH] = 0.02 * scalars[TOL] * (1 + top) * cost / pairs
     top = largest(y)
     # How far multipliers are from a Farkas vector, the point from a ray: relative residuals.
-    scalars[FARKAS] = farkas / -support if support < -1e-10 * top else np.inf
+    scalars[FARKAS] = farkas / -proof if proof < -1e-10 * top else np.inf
     scalars[RAY] = max(ray, cone) / -linear if linear < 0 else np.inf
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numopt.core.engine import BREAKDOWN, DONE, INDEFINITE, RUNNING, Solver
+from numopt.core.engine import BREAKDOWN, DONE, INDEFINITE, RUNNING, Solver, run
 from numopt.core.engine import INFEASIBLE as NO_POINT
 from numopt.core.engine import UNBOUNDED as NO_END
+from numopt.core.result import Status
 from numopt.core.validate import as_vector, require_count, require_length
 from numopt.linalg.ldl import LDL
 from numopt.linalg.ldl_kernels.analysis import Analysis
@@ -20,6 +21,8 @@ from numopt.solvers import _interior_point_kernels as kernels
 from numopt.solvers._interior_point_kernels import EQUATION, Kkt, Model, Point, Room
 from numopt.solvers._interior_point_loop import FOR
 from numopt.solvers._interior_point_setup import assemble, classify, scale
+
+FARKAS = "farkas holds the multipliers that prove it."
 
 
 class State(NamedTuple):
@@ -146,14 +149,37 @@ class InteriorPointQP(Solver):
                 given.clear()
             if code in (kernels.INFEASIBLE, kernels.UNBOUNDED):
                 if _proven(problem, state, code):
-                    return done, verdict["code"]
+                    return done, self._settled(problem, state)
                 continue
             if code == kernels.STUCK:
                 for claim in (kernels.INFEASIBLE, kernels.UNBOUNDED):
                     if _proven(problem, state, claim):
-                        return done, verdict["code"]
+                        return done, self._settled(problem, state)
+                if point.scalars[kernels.PRIMAL] > point.scalars[kernels.TOL]:
+                    return done, self._settled(problem, state)
                 return done, BREAKDOWN
             return done, DONE if code == kernels.SOLVED else RUNNING
+
+    def _settled(self, problem: Any, state: State) -> int:
+        """Code of the verdict, after asking whether there is a feasible point where that matters.
+
+        Without costs the multipliers need not balance any: they point straight at a proof, if
+        there is one, and a ray proves something only if there is a point for it to start from.
+        """
+        verdict, n = state.verdict, problem.size
+        if verdict.get("code") == NO_POINT or not (problem.q.any() or problem.P.nnz):
+            return int(verdict.get("code", BREAKDOWN))
+        if verdict.get("code") == NO_END:
+            best = _restored(problem, state, state.best)
+            if problem.certificate(**best)["primal"] <= 1e-9:
+                return NO_END
+        costless = problem.replace(P=None, q=np.zeros(n))
+        found = run(replace(self, tol=None, verbose=0), costless, warn=False)
+        if found.status is Status.INFEASIBLE:
+            verdict.update(code=NO_POINT, farkas=found.farkas, reason=FARKAS)
+        elif found.success and "code" in verdict:
+            state.given.update({name: found[name] for name in ("x", "y", "z_lb", "z_ub")})
+        return int(verdict.get("code", BREAKDOWN))
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         point: dict[str, Any] = dict(state.given) or _restored(problem, state, state.best)
@@ -256,17 +282,15 @@ def _proven(problem: Any, state: State, claim: int) -> bool:
     if claim == kernels.INFEASIBLE:
         proof, certificate = problem.repaired_farkas(now["y"], now["z_lb"], now["z_ub"])
         if certificate.met(certificate.tol):
-            verdict.update(
-                code=NO_POINT, farkas=proof, reason="farkas holds the multipliers that prove it."
-            )
+            verdict.update(code=NO_POINT, farkas=proof, reason=FARKAS)
             return True
-        point.scalars[kernels.NO_POINT] *= 0.01
+        point.scalars[kernels.NO_POINT] = 0.01 * point.scalars[kernels.FARKAS] - 1e-300
         return False
     ray, certificate = problem.repaired_ray(now["x"])
     if certificate.met(certificate.tol):
         verdict.update(code=NO_END, ray=ray, reason="ray holds the direction that proves it.")
         return True
-    point.scalars[kernels.NO_END] *= 0.01
+    point.scalars[kernels.NO_END] = 0.01 * point.scalars[kernels.RAY] - 1e-300
     return False
 
 
