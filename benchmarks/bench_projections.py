@@ -132,6 +132,9 @@ class Selection:
     def track_top_1000_in_passes(self, cold):
         return self._top(1000, cold)
 
+    def track_top_hundredth_in_passes(self, cold):
+        return self._top(N // 100, cold)
+
     def track_top_tenth_in_passes(self, cold):
         return self._top(N // 10, cold)
 

@@ -62,6 +62,7 @@ MATRICES = {
     "rows of 10": lambda: rows_of(200_000, 100_000, 10),
     "rows of 200": lambda: rows_of(20_000, 20_000, 200),
     "rows of 200, banded": lambda: rows_of(20_000, 20_000, 200, 300),
+    "rows of 200, banded, 240 MB": lambda: rows_of(100_000, 20_000, 200, 300),
     "rows of 1000, in cache": lambda: rows_of(200, 3_000, 1_000),
 }
 

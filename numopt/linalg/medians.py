@@ -8,11 +8,10 @@ import numpy as np
 
 from numopt.core.jit import inner, kernel
 from numopt.core.validate import as_vector, require_in, require_length
+from numopt.linalg.bits import BLOCK, GROUP, ONE, bit, lowest
 from numopt.linalg.selection import (
-    BLOCK,
     DIRECT,
     SAMPLE,
-    bracketed,
     median_of_three,
     next_random,
     select,
@@ -63,36 +62,41 @@ def weighted_quantile(values, weights, q, kept, kept_weights):
     sum reaches the share exactly is decided up to its rounding. The last two arguments are scratch
     of the length of values.
     """
-    least = low = middle = values.dtype.type(-np.inf)
-    most = high = values.dtype.type(np.inf)
-    if values.size > DIRECT:
-        low, middle, high = _weighted_pivots(values, weights, q, kept, kept_weights)
-    total, below, lower_half, upto = _weight_sums(values, weights, low, middle, high)
-    if not 0 < total < np.inf:
-        return values.dtype.type(np.nan)
-    target = q * total
-    if values.size > DIRECT:
-        # The sample brackets the quantile within a few of its own standard deviations.
-        least, low, high, most = bracketed(
-            values, target, low, middle, high, below, lower_half, upto, values.size // 40
-        )
-    for _ in range(3):
-        below, inside, size = _keep_weighted(values, weights, low, high, kept, kept_weights)
-        if below < target <= below + inside:
-            return _weighted_quickselect(kept, kept_weights, size, target - below)
-        if target <= below:
-            low, high = least, low
-        else:
-            low, high = high, most
-    # Sums in another order can disagree about a tie for ever: decide among all entries.
     low, high = values.dtype.type(-np.inf), values.dtype.type(np.inf)
-    _, _, size = _keep_weighted(values, weights, low, high, kept, kept_weights)
-    return _weighted_quickselect(kept, kept_weights, size, target)
+    if values.size > DIRECT:
+        low, high = _weighted_pivots(values, weights, q, kept, kept_weights)
+    while True:
+        total, below, inside, size = _keep_weighted(values, weights, low, high, kept, kept_weights)
+        if not 0 < total < np.inf:
+            return values.dtype.type(np.nan)
+        target = q * total
+        if below < target <= below + inside:
+            return _weighted_pick(kept, kept_weights, size, target - below)
+        if not (low > -np.inf or high < np.inf):  # a tie that rounding decides
+            return _weighted_quickselect(kept, kept_weights, size, target)
+        # The bracket missed, or sums in another order disagree: decide among all entries.
+        low, high = values.dtype.type(-np.inf), values.dtype.type(np.inf)
+
+
+@inner
+def _weighted_pick(values, weights, size, target):
+    """Smallest of values[:size] whose weights up to it reach target; scratch follows it."""
+    if size > DIRECT and 2 * size <= values.size:
+        v, w = values[:size], weights[:size]
+        kept, kept_weights = values[size : 2 * size], weights[size : 2 * size]
+        total = 0.0
+        for i in range(size):
+            total += w[i]
+        low, high = _weighted_pivots(v, w, target / total, kept, kept_weights)
+        _, below, inside, few = _keep_weighted(v, w, low, high, kept, kept_weights)
+        if below < target <= below + inside:
+            return _weighted_quickselect(kept, kept_weights, few, target - below)
+    return _weighted_quickselect(values, weights, size, target)
 
 
 @inner
 def _weighted_pivots(values, weights, q, kept, kept_weights):
-    """Pivots below, about and above the quantile, infinite where the sample has none."""
+    """Pivots below and above the quantile, infinite where the sample has none."""
     strata = min(SAMPLE, values.size // 16)
     total = square = 0.0
     size = 0
@@ -112,64 +116,59 @@ def _weighted_pivots(values, weights, q, kept, kept_weights):
         high = _weighted_quickselect(kept, kept_weights, size, target + margin)
     if target > margin:
         low = _weighted_quickselect(kept, kept_weights, size, target - margin)
-    return low, _weighted_quickselect(kept, kept_weights, size, target), high
-
-
-@inner(reduction=True)
-def _weight_sums(values, weights, low, middle, high):
-    """Weights of all entries (NaN if one is), of those < low, <= middle and <= high."""
-    total = below = lower_half = upto = 0.0
-    for i in range(values.size):
-        v, w = values[i], weights[i]
-        total += w if v == v else v
-        below += w if v < low else w * 0
-        lower_half += w if v <= middle else w * 0
-        upto += w if v <= high else w * 0
-    return total, below, lower_half, upto
+    return low, high
 
 
 @inner
 def _keep_weighted(values, weights, low, high, kept, kept_weights):
-    """Copy entries in [low, high] with their weights; weights below and inside, how many."""
-    below = inside = 0.0
+    """Copy entries in [low, high] with their weights.
+
+    Returns the weight of all entries (NaN if one is), of those below, of those copied, and how
+    many these are.
+    """
+    total = below = inside = 0.0
     size = 0
-    whole = values.size - values.size % BLOCK
-    for start in range(0, whole, BLOCK):
-        block, block_weights = values[start : start + BLOCK], weights[start : start + BLOCK]
-        under, hits = _weight_below(block, block_weights, low, high)
-        below += under
-        i = 0
-        while hits > 0:
-            v, w = block[i], block_weights[i]
-            kept[size] = v
-            kept_weights[size] = w
-            hit = (v >= low) & (v <= high)
-            inside += w if hit else w * 0
-            size += hit
-            hits -= hit
-            i += 1
-    for i in range(whole, values.size):
+    whole = values.size // BLOCK
+    masks = np.empty(GROUP, np.uint64)
+    for first in range(0, whole, GROUP):
+        blocks = min(GROUP, whole - first)
+        for b in range(blocks):
+            part = slice((first + b) * BLOCK, (first + b + 1) * BLOCK)
+            all_, under, masks[b] = _weigh(values[part], weights[part], low, high)
+            total += all_
+            below += under
+        for b in range(blocks):
+            hits = masks[b]
+            start = np.uint64((first + b) * BLOCK)
+            while hits != 0:
+                i = start + lowest(hits)
+                kept[size], kept_weights[size] = values[i], weights[i]
+                inside += weights[i]
+                size += 1
+                hits &= hits - ONE
+    for i in range(whole * BLOCK, values.size):
         v, w = values[i], weights[i]
+        total += w if v == v else v
         if v < low:
             below += w
         elif v <= high:
-            kept[size] = v
-            kept_weights[size] = w
+            kept[size], kept_weights[size] = v, w
             inside += w
             size += 1
-    return below, inside, size
+    return total, below, inside, size
 
 
 @inner(reduction=True)
-def _weight_below(block, block_weights, low, high):
-    """Weight of the entries < low of a full block, and the number of those in [low, high]."""
-    below = 0.0
-    hits = 0
+def _weigh(block, block_weights, low, high):
+    """Weight of a full block (NaN if an entry is), of its entries < low, those in [low, high]."""
+    total = below = 0.0
+    hits = np.uint64(0)
     for i in range(BLOCK):
-        v = block[i]
-        below += block_weights[i] if v < low else block_weights[i] * 0
-        hits += (v >= low) & (v <= high)
-    return below, hits
+        v, w = block[i], block_weights[i]
+        total += w if v == v else v
+        below += w if v < low else w * 0
+        hits |= bit(i, (v >= low) & (v <= high))
+    return total, below, hits
 
 
 @inner

@@ -1,10 +1,11 @@
 """Order statistics without sorting: k-th entry and top-k.
 
 All cost a pass or two over the data. A sample brackets the entry that is sought; one pass with
-vectorised comparisons counts what lies where, the next copies the few entries between two narrow
-pivots, and quickselect ends among those. This is the scheme of Floyd and Rivest, with the
-passes arranged so that processors read them at the speed of memory. The sample is drawn by a fixed
-generator: the same data give the same answer, bit for bit, and ties go to the lowest index.
+vectorised comparisons counts what lies where and copies the few entries within the bracket, among
+which the same is done once more before quickselect ends. This is the scheme of Floyd and Rivest,
+with the passes arranged so that processors read them at the speed of memory. The sample is drawn
+by a fixed generator: the same data give the same answer, bit for bit, and ties go to the lowest
+index.
 
 NaN counts as larger than everything, as in `numpy.sort`.
 
@@ -22,11 +23,10 @@ import numpy as np
 
 from numopt.core.jit import inner, kernel
 from numopt.core.validate import as_vector, require_count
+from numopt.linalg.bits import BLOCK, GROUP, ONE, bit, lowest
 
-BLOCK = 64  # entries looked at together: a block without a hit costs a few vector comparisons
 DIRECT = 400  # up to here quickselect alone
 SAMPLE = 4096
-FEW = 256  # a bracket of at most n / FEW entries is copied without being narrowed first
 
 
 # ---- fronts --------------------------------------------------------------------------------------
@@ -99,50 +99,43 @@ def _require_rank(k: int, n: int, least: int) -> None:
 @kernel
 def select(x, rank, magnitude, scratch):
     """Entry of `rank` (0 the smallest) among x, or among |x|; scratch has the length of x."""
-    n = x.size
-    least = low = x.dtype.type(-np.inf)
-    most = high = x.dtype.type(np.inf)
-    if n > DIRECT:
-        low, middle, high = _sampled_pivots(x, rank, magnitude, scratch)
-        if _expected_between(rank, n, False) > n // FEW:
-            below, lower_half, upto = _counts(x, magnitude, low, middle, high)
-            least, low, high, most = bracketed(
-                x, rank + 1, low, middle, high, below, lower_half, upto, n // 40
-            )
+    size, rank = _narrowed(x, rank, magnitude, scratch)
+    return pick(scratch, size, rank) if rank < size else x.dtype.type(np.nan)
+
+
+@inner
+def pick(a, size, rank):
+    """Entry of `rank` among a[:size], without NaN; what follows in a serves as scratch."""
+    if size > DIRECT and 2 * size <= a.size:
+        kept = a[size : 2 * size]
+        size, rank = _narrowed(a[:size], rank, False, kept)
+        return quickselect(kept, size, rank)
+    return quickselect(a, size, rank)
+
+
+@inner
+def _narrowed(x, rank, magnitude, kept):
+    """Copy entries among which that of `rank` is; how many they are, and its rank among them."""
+    low, high = x.dtype.type(-np.inf), x.dtype.type(np.inf)
+    if x.size > DIRECT:
+        low, high = sampled_pivots(x, rank, magnitude, kept)
     while True:
-        below, inside = _keep_between(x, low, high, magnitude, scratch)
+        below, inside = _keep_between(x, low, high, magnitude, kept)
         if rank < below:
-            low, high = least, low
+            low, high = x.dtype.type(-np.inf), low
         elif rank >= below + inside and high < np.inf:
-            low, high = high, most
+            low, high = high, x.dtype.type(np.inf)
         else:
-            break
-    if rank >= below + inside:
-        return x.dtype.type(np.nan)
-    return quickselect(scratch, inside, rank - below)
+            return inside, rank - below
 
 
 @inner
-def _sample_ranks(rank, n):
-    """Where in the sorted sample to look for pivots below, about and above the entry of `rank`."""
-    size = min(SAMPLE, n // 16)
-    center = rank / n * size
+def sampled_pivots(x, rank, magnitude, scratch):
+    """Pivots below and above the entry of `rank`, infinite where the sample has none."""
+    size = min(SAMPLE, x.size // 16)
+    center = rank / x.size * size
     margin = 1.0 + 3.0 * np.sqrt(1.0 + center * (size - center) / size)
-    return int(center - margin), int(center), int(center + margin), size
-
-
-@inner
-def _expected_between(rank, n, all_above):
-    """How many entries to expect between the outer pivots, or from the lower one upwards."""
-    first, _, last, size = _sample_ranks(rank, n)
-    stop = size if all_above else min(last, size)
-    return (stop - max(first, 0)) * (n // size)
-
-
-@inner
-def _sampled_pivots(x, rank, magnitude, scratch):
-    """Pivots below, about and above the entry of `rank`, infinite where the sample has none."""
-    first, center, last, size = _sample_ranks(rank, x.size)
+    first, last = int(center - margin), int(center + margin)
     kept = 0
     state = 1
     for i in range(size):
@@ -155,13 +148,9 @@ def _sampled_pivots(x, rank, magnitude, scratch):
     if last < kept:
         high = quickselect(scratch, kept, last)
         kept = last
-    middle = high
-    if center < kept:
-        middle = quickselect(scratch, kept, center)
-        kept = center
     if 0 <= first < kept:
         low = quickselect(scratch, kept, first)
-    return low, middle, high
+    return low, high
 
 
 @inner
@@ -178,79 +167,44 @@ def stratum_entry(i, strata, n, state):
 
 
 @inner
-def _counts(x, magnitude, low, middle, high):
-    """How many entries are < low, <= middle and <= high."""
-    below = lower_half = upto = 0
-    for i in range(x.size):
-        v = abs(x[i]) if magnitude else x[i]
-        below += v < low
-        lower_half += v <= middle
-        upto += v <= high
-    return below, lower_half, upto
-
-
-@inner
-def bracketed(x, target, low, middle, high, below, lower_half, upto, count):
-    """Outer bounds of the entry sought, and pivots between them to try first.
-
-    The entry is the smallest whose entries up to it weigh `target`; the other weights are those
-    up to the pivots. Between two of these about `count` entries are expected.
-    """
-    if target <= below:
-        high = low
-        low = x.dtype.type(-np.inf)
-    elif target <= lower_half:
-        share = (target - below) / (lower_half - below)
-        return _interpolated(x, low, middle, share, count)
-    elif target <= upto:
-        share = (target - lower_half) / (upto - lower_half)
-        return _interpolated(x, middle, high, share, count)
-    else:
-        low = high
-        high = x.dtype.type(np.inf)
-    return low, low, high, high
-
-
-@inner
-def _interpolated(x, low, high, share, count):
-    """Pivots about the point that divides [low, high] as `share` divides its weight."""
-    start, stop = low, high
-    width = high - low
-    if width < np.inf:
-        slack = 1 / 48 + 1.5 / np.sqrt(count)
-        start = x.dtype.type(low + max(share - slack, 0.0) * width)
-        stop = x.dtype.type(min(low + (share + slack) * width, high))
-    return low, start, stop, high
-
-
-@inner
 def _keep_between(x, low, high, magnitude, kept):
     """Copy entries in [low, high]; how many lie below, how many were copied."""
     below = size = 0
-    whole = x.size - x.size % BLOCK
-    for start in range(0, whole, BLOCK):
-        block = x[start : start + BLOCK]
-        under = upto = 0
+    whole = x.size // BLOCK
+    masks = np.empty(GROUP, np.uint64)
+    for first in range(0, whole, GROUP):
+        blocks = min(GROUP, whole - first)
+        below += _find_between(x, first, blocks, low, high, magnitude, masks)
+        for b in range(blocks):
+            hits = masks[b]
+            start = np.uint64((first + b) * BLOCK)
+            while hits != 0:
+                v = x[start + lowest(hits)]
+                kept[size] = abs(v) if magnitude else v
+                size += 1
+                hits &= hits - ONE
+    for i in range(whole * BLOCK, x.size):
+        v = abs(x[i]) if magnitude else x[i]
+        below += v < low
+        if low <= v <= high:
+            kept[size] = v
+            size += 1
+    return below, size
+
+
+@inner
+def _find_between(x, first, blocks, low, high, magnitude, masks):
+    """Mark the entries in [low, high] of some blocks; how many lie below."""
+    below = 0
+    for b in range(blocks):
+        block = x[(first + b) * BLOCK : (first + b + 1) * BLOCK]
+        hits = np.uint64(0)
         for i in range(BLOCK):
             v = abs(block[i]) if magnitude else block[i]
-            under += v < low
-            upto += v <= high
-        below += under
-        hits = upto - under
-        i = 0
-        while hits > 0:  # to the last hit, without a branch on where they are
-            v = abs(block[i]) if magnitude else block[i]
-            kept[size] = v
-            hit = (v >= low) & (v <= high)
-            size += hit
-            hits -= hit
-            i += 1
-    for i in range(whole, x.size):
-        v = abs(x[i]) if magnitude else x[i]
-        kept[size] = v
-        below += v < low
-        size += (v >= low) & (v <= high)
-    return below, size
+            below += v < low
+            hits |= bit(i, (v >= low) & (v <= high))
+        masks[b] = hits
+    return below
 
 
 @inner
@@ -315,61 +269,103 @@ def top_k_into(x, indices, candidates, scratch):
     integers) and `scratch` have the length of x.
     """
     n, k = x.size, indices.size
+    low, high = x.dtype.type(0), x.dtype.type(np.inf)
     if k == 0:
-        return x.dtype.type(np.inf)
-    low = x.dtype.type(0)
-    exact = False
+        return high
     if n > DIRECT:
-        exact = _expected_between(n - k, n, True) > n // 16
-        if not exact:
-            low, _, _ = _sampled_pivots(x, n - k, True, scratch)
-    count = 0 if exact else _indices_from(x, low, candidates)
-    if count < k:
-        exact = True
+        low, high = sampled_pivots(x, n - k, True, scratch)
+    count, above = _candidates(x, low, high, candidates, scratch)
+    inside = count - above
+    if count < k or above >= k or count + inside >= n:  # the bracket missed, or is of no use
         low = select(x, n - k, True, scratch)
         if not low < np.inf:
             low = x.dtype.type(np.inf)
-        count = _indices_from(x, low, candidates)
-    if not exact:
-        for c in range(count):
-            scratch[c] = _magnitude(x[candidates[c]])
-        low = quickselect(scratch, count, count - k)
-    ties = k
+        high = low
+        count, above = _candidates(x, low, high, candidates, scratch)
+    elif low < high:
+        low = pick(scratch[count:], _copy_upto(scratch, count, high), count - k)
+    _take(low, candidates, scratch, count, indices)
+    return low
+
+
+@inner
+def _take(low, candidates, values, count, indices):
+    """Fill `indices` with candidates of values above `low`, and the first of those at `low`."""
+    k = indices.size
+    above = level = 0
     for c in range(count):
-        ties -= _magnitude(x[candidates[c]]) > low
+        above += values[c] > low
+        level += values[c] == low
+    excess = above + level - k  # of the last ones at `low`
+    last = count
+    while excess > 0:
+        last -= 1
+        excess -= values[last] == low
     size = 0
-    for c in range(count):
-        v = _magnitude(x[candidates[c]])
-        if v > low or (v == low and ties > 0):
-            ties -= v == low
+    for c in range(last):
+        if size == k:
+            break
+        indices[size] = candidates[c]
+        size += values[c] >= low
+    for c in range(last, count):
+        if values[c] > low:
             indices[size] = candidates[c]
             size += 1
-    return low
+
+
+@inner
+def _copy_upto(a, count, high):
+    """Copy the entries <= high of a[:count] behind them; how many they are."""
+    size = count
+    for c in range(count):
+        a[size] = a[c]
+        size += a[c] <= high
+    return size - count
+
+
+@inner
+def _candidates(x, low, high, candidates, values):
+    """Indices of the entries with |x_i| >= low or NaN, ascending, and these magnitudes.
+
+    Returns how many they are and how many are larger than `high`; NaN becomes infinite.
+    """
+    size = above = 0
+    whole = x.size // BLOCK
+    masks = np.empty(GROUP, np.uint64)
+    for first in range(0, whole, GROUP):
+        blocks = min(GROUP, whole - first)
+        _find_from(x, first, blocks, low, masks)
+        for b in range(blocks):
+            hits = masks[b]
+            start = np.uint64((first + b) * BLOCK)
+            while hits != 0:
+                i = start + lowest(hits)
+                candidates[size] = i
+                values[size] = v = _magnitude(x[i])
+                above += v > high
+                size += 1
+                hits &= hits - ONE
+    for i in range(whole * BLOCK, x.size):
+        v = _magnitude(x[i])
+        if v >= low:
+            candidates[size] = i
+            values[size] = v
+            above += v > high
+            size += 1
+    return size, above
+
+
+@inner
+def _find_from(x, first, blocks, low, masks):
+    """Mark the entries with |x_i| >= low or NaN of some blocks."""
+    for b in range(blocks):
+        block = x[(first + b) * BLOCK : (first + b + 1) * BLOCK]
+        hits = np.uint64(0)
+        for i in range(BLOCK):
+            hits |= bit(i, not (abs(block[i]) < low))
+        masks[b] = hits
 
 
 @inner
 def _magnitude(v):
     return abs(v) if v == v else np.inf
-
-
-@inner
-def _indices_from(x, low, candidates):
-    """Indices of the entries with |x_i| >= low or NaN, ascending, and how many there are."""
-    size = 0
-    whole = x.size - x.size % BLOCK
-    for start in range(0, whole, BLOCK):
-        block = x[start : start + BLOCK]
-        hits = BLOCK
-        for i in range(BLOCK):
-            hits -= abs(block[i]) < low
-        i = 0
-        while hits > 0:
-            candidates[size] = start + i
-            hit = not (abs(block[i]) < low)
-            size += hit
-            hits -= hit
-            i += 1
-    for i in range(whole, x.size):
-        candidates[size] = i
-        size += not (abs(x[i]) < low)
-    return size
