@@ -189,6 +189,7 @@ class _Run:
         self.latest: State = None  # of a descent method, whose last point is the best
         self.proof: Certificate | None = None  # of the best point, once it is confirmed
         self.best_worst = self.least_fun = np.inf
+        self.best_nit = 0
         # Last residual that was clearly better than the one noted before, for stall detection.
         self.mark, self.nit_at_mark, self.checks_since_mark = np.inf, 0, 0
         self.evaluations_before = getattr(problem, "evaluations", None)
@@ -241,7 +242,7 @@ class _Run:
         if descent:
             self.latest = state
         elif worst < self.best_worst or self.best is None:
-            self.best_worst = worst
+            self.best_worst, self.best_nit = worst, self.nit
             self.best = _copied(self.solver.finish(self.problem, state))
         self.checks_since_mark += 1
         if worst < 0.999 * self.mark or (descent and certificate.fun < self.least_fun):
@@ -281,7 +282,9 @@ class _Run:
     def confirmed(self, state: State, certificate: Certificate) -> bool:
         """Whether the problem's own certificate agrees that the current point is good enough."""
         if type(self.solver).measure is not Solver.measure:
-            problem, point = self.problem, _copied(self.solver.finish(self.problem, state))
+            problem, point = self.problem, self.best
+            if point is None or self.best_nit != self.nit:
+                point = _copied(self.solver.finish(problem, state))
             certificate = problem.certificate(point["x"], **problem.parts_of(point))
             if not certificate.met(self.tol):
                 return False
