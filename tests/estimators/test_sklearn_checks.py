@@ -13,6 +13,7 @@ from numopt.estimators import (
     PenalizedRegressorCV,
     SCADRegressor,
     SparseLogisticRegression,
+    SparsePrecision,
 )
 from numopt.penalties import L1
 
@@ -26,6 +27,7 @@ ESTIMATORS = [
     PenalizedClassifier(),
     PenalizedRegressorCV(n_alphas=5, cv=3, eps=0.05),
     PenalizedClassifierCV(n_alphas=5, cv=3, eps=0.05),
+    SparsePrecision(),
 ]
 
 
