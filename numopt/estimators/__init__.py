@@ -2,7 +2,6 @@
 
 from numopt.estimators.classifiers import PenalizedClassifier, SparseLogisticRegression
 from numopt.estimators.cross_validation import PenalizedClassifierCV, PenalizedRegressorCV
-from numopt.estimators.dag_learner import DAGLearner
 from numopt.estimators.regressors import (
     ElasticNet,
     Lasso,
@@ -13,7 +12,6 @@ from numopt.estimators.regressors import (
 from numopt.estimators.sparse_precision import SparsePrecision
 
 __all__ = [
-    "DAGLearner",
     "ElasticNet",
     "Lasso",
     "MCPRegressor",
