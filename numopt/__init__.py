@@ -19,6 +19,7 @@ _WHERE = {
     "block": "core.block",
     "check_gradient": "functions.check_gradient",
     "clear_cache": "core.jit",
+    "learn_dag": "functions.learn_dag",
     "minimize": "functions.minimize",
     "quadprog": "functions.quadprog",
     "show_config": "core.config",

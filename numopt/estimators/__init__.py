@@ -2,6 +2,7 @@
 
 from numopt.estimators.classifiers import PenalizedClassifier, SparseLogisticRegression
 from numopt.estimators.cross_validation import PenalizedClassifierCV, PenalizedRegressorCV
+from numopt.estimators.dag_learner import DAGLearner
 from numopt.estimators.regressors import (
     ElasticNet,
     Lasso,
@@ -9,9 +10,9 @@ from numopt.estimators.regressors import (
     PenalizedRegressor,
     SCADRegressor,
 )
-from numopt.estimators.sparse_precision import SparsePrecision
 
 __all__ = [
+    "DAGLearner",
     "ElasticNet",
     "Lasso",
     "MCPRegressor",
@@ -21,5 +22,4 @@ __all__ = [
     "PenalizedRegressorCV",
     "SCADRegressor",
     "SparseLogisticRegression",
-    "SparsePrecision",
 ]

@@ -151,10 +151,10 @@ class DagScore(Problem):
         if len(set(self.names)) != len(self.names) or len(self.names) != d:
             raise ValueError(f"names must be {d} different ones, got {self.names}")
         put("n_samples", int(moments.counts.max()) or None)
-        put("_moments", data.repaired(moments, squares, self.names, self.ridge))
         args = (self.required, self.forbidden, self.tiers, self.roots, self.leaves)
         put("_knowledge", constraints.build(self.names, *args, self.max_parents))
-        self._check_rows(d)
+        self._check_rows(moments)
+        put("_moments", data.repaired(moments, squares, self.names, self.ridge))
 
     def _read(self, put: Any) -> tuple[data.Moments, np.ndarray]:
         """Second moments and the mean squares that tell which columns are constant."""
@@ -178,11 +178,11 @@ class DagScore(Problem):
         one = data.Moments(G[None], np.array([len(X)]), np.zeros(len(G), np.int64), ())
         return one, (X**2).mean(0)
 
-    def _check_rows(self, d: int) -> None:
-        n = self.n_samples
+    def _check_rows(self, moments: data.Moments) -> None:
+        n, d = self.n_samples, moments.grams.shape[1]
         if self.score == "bic" and n is None:
             raise ValueError("score 'bic' needs n_samples beside gram")
-        least = int(self.moments.counts.min())
+        least = int(moments.counts.min())
         parents = min(self.knowledge.max_parents, d - 1)
         free = self.ridge or self.alpha or self.score != "ls"
         if n is not None and parents >= least - 1 and d > 1 and not free:
