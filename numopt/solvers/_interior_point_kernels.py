@@ -394,9 +394,11 @@ def move_floors(scalars, error, primal, dual, a_primal, a_dual):
         scalars[FLOORS] = min(10 * scalars[FLOORS], 1e-8)
         scalars[FLOORS + 1] = min(10 * scalars[FLOORS + 1], 1e-8)
         return
-    if scalars[DUAL] > max(scalars[TOL], (1.3 - a_dual) * dual):
+    # Also below the tolerance: what is left, times a point far away, keeps the gap open.
+    least = 1e-4 * scalars[TOL]
+    if scalars[DUAL] > max(least, (1.3 - a_dual) * dual):
         scalars[FLOORS] = max(0.1 * scalars[FLOORS], 1e-14)
-    if scalars[PRIMAL] > max(scalars[TOL], (1.3 - a_primal) * primal):
+    if scalars[PRIMAL] > max(least, (1.3 - a_primal) * primal):
         scalars[FLOORS + 1] = max(0.1 * scalars[FLOORS + 1], 1e-14)
 
 
