@@ -2,9 +2,9 @@
 
 Two things that Numba cannot be told. Left to the compiler a sum over entries is either a chain of
 additions, each waiting for the one before, or made of gather instructions, several times slower
-still on many CPUs. `gather_dot` sums four entries at a time in vectors that it fills by scalar
-loads, and keeps short rows in a plain loop that is not unrolled. The order of additions depends
-on the lengths alone, so results are the same to the last bit wherever they are computed.
+still on many CPUs. `gather_dot` sums four or eight entries at a time in vectors that it fills by
+scalar loads, and keeps short rows in a plain loop that is not unrolled. The order of additions
+depends on the lengths alone, so threads and blocks of rows do not change a bit.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LANES = 4  # entries in a vector
-LEAST = 2 * LANES  # entries from which a row is summed by vectors
+WIDTH = 256  # bits of a vector
+LEAST = 8  # entries from which a row is summed by vectors
 # How far ahead to prefetch, in entries: 8 kB of data, 8 kB of indices.
 AHEAD, AHEAD_INDEX = 1024, 2048
 
@@ -75,7 +75,8 @@ def _gather_dot(
             for kind, k in zip(kinds, (0, 1, 4), strict=True)
         ]
         scalar = context.get_data_type(result)
-        vector = ir.VectorType(scalar, LANES)
+        lanes = WIDTH // result.bitwidth
+        vector = ir.VectorType(scalar, lanes)
 
         def address(which: int, k: Any) -> Any:
             return cgutils.get_item_pointer(context, b, kinds[which], arrays[which], [k])
@@ -96,27 +97,27 @@ def _gather_dot(
             b.append_basic_block(name) for name in ("blocks", "sums", "rows", "rest", "end")
         )
         count = b.sub(stop, start)
-        last = b.sub(stop, b.and_(count, size(LANES - 1)))
+        last = b.sub(stop, b.and_(count, size(lanes - 1)))
         b.cbranch(b.and_(long, b.icmp_unsigned(">=", count, size(LEAST))), blocks, rows)
 
         b.position_at_end(blocks)
         k, sum_ = b.phi(size), b.phi(vector)
         _prefetch(b, address(0, b.add(k, size(AHEAD))))
         _prefetch(b, address(1, b.add(k, size(AHEAD_INDEX))))
-        narrow = ir.VectorType(context.get_data_type(kinds[0].dtype), LANES)
+        narrow = ir.VectorType(context.get_data_type(kinds[0].dtype), lanes)
         entries = b.load(b.bitcast(address(0, k), narrow.as_pointer()))
         entries.align = narrow.element.get_abi_size(context.target_data)
         others = ir.Constant(vector, ir.Undefined)
-        for lane in range(LANES):
+        for lane in range(lanes):
             others = b.insert_element(others, picked(b.add(k, size(lane))), place(lane))
-        more, following = add_product(sum_, wide(entries, vector), others), b.add(k, size(LANES))
+        more, following = add_product(sum_, wide(entries, vector), others), b.add(k, size(lanes))
         b.cbranch(b.icmp_unsigned("<", following, last), blocks, sums)
         for phi, first, next_ in ((k, start, following), (sum_, zero, more)):
             phi.add_incoming(first, entry)
             phi.add_incoming(next_, blocks)
 
         b.position_at_end(sums)
-        parts = [b.extract_element(more, place(lane)) for lane in range(LANES)]
+        parts = [b.extract_element(more, place(lane)) for lane in range(lanes)]
         while len(parts) > 1:
             half = len(parts) // 2
             parts = [b.fadd(parts[lane], parts[lane + half]) for lane in range(half)]

@@ -28,6 +28,9 @@ ONE, TWO, THREE, FOUR, EIGHT = (np.uint64(k) for k in (1, 2, 3, 4, 8))
 LARGE = 1 << 18
 # Stored entries per block of rows: what threads share out.
 BLOCK = 1 << 16
+# A'y by rows: with so many times as many rows as columns, and sums of at most so many parts, each
+# of so many entries per column.
+TALL, PARTS, PART = 2, 8, 64
 
 
 class CSR(NamedTuple):
@@ -97,9 +100,15 @@ def multiply_dot(M, x, out):
 @kernel(contract=True)
 def multiply_transposed(M, y, out):
     """out = M'y by scattering rows; those where y is 0 are not read."""
+    scatter(M, y, out, 0, y.size)
+
+
+@kernel(contract=True)
+def scatter(M, y, out, first, last):
+    """What rows first:last contribute to M'y."""
     for j in range(out.size):
         out[j] = 0
-    for i in range(y.size):
+    for i in range(first, last):
         if y[i] != 0:
             row_axpy(M, i, y[i], out)
 
@@ -252,9 +261,11 @@ class SparseOperator:
 
     Notes
     -----
-    A product reads 12 bytes per entry in float64. ``rmatvec`` builds the matrix by columns at
-    its first call, which doubles the memory. The object also serves where SciPy takes a
-    ``LinearOperator``, through ``scipy.sparse.linalg.aslinearoperator``.
+    A product reads 12 bytes per entry in float64. ``rmatvec`` scatters the rows of matrices with
+    at least twice as many rows as columns, whose A'y fits into nearer caches than y does. For
+    others it builds the matrix by columns at its first call, which doubles the memory. The object
+    also serves where SciPy takes a ``LinearOperator``, through
+    ``scipy.sparse.linalg.aslinearoperator``.
 
     Examples
     --------
@@ -295,7 +306,28 @@ class SparseOperator:
     def rmatvec(self, y: Any, out: np.ndarray | None = None) -> np.ndarray:
         """A'y, into `out` if given."""
         y, out = self._input(y, "y", 0), self._output(out, 1)
+        if self.shape[0] >= TALL * self.shape[1]:
+            return self._scatter(y, out)
         return self._multiply("columns", self.columns, y, out)
+
+    def _scatter(self, y: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """A'y as a sum of parts, as many as the matrix alone determines."""
+        count = min(PARTS, self.nnz // max(PART * out.size, 1), len(self._blocks["rows"]))
+        if count <= 1:
+            multiply_transposed(self.rows, y, out)
+            return out
+        runs = self._shares("rows", count)
+        parts = np.empty((len(runs), out.size), self.dtype)
+        jobs = [
+            (self.rows, y, part, run[0][0], run[-1][1])
+            for part, run in zip(parts, runs, strict=True)
+        ]
+        if self.n_threads == 1:
+            for job in jobs:
+                scatter(*job)
+        else:
+            list(self._threads().map(lambda job: scatter(*job), jobs))
+        return np.sum(parts, axis=0, out=out)
 
     def residual(self, x: Any, b: Any, out: np.ndarray | None = None) -> tuple[np.ndarray, float]:
         """Return b - A x, into `out` if given, and its 2-norm, in one pass."""
@@ -307,7 +339,11 @@ class SparseOperator:
         if self.n_threads == 1:
             parts = squares(self._blocks["rows"])
         else:  # block by block as well: the sum must not depend on who computed what
-            parts = [s for run in self._threads().map(squares, self._shares("rows")) for s in run]
+            parts = [
+                s
+                for run in self._threads().map(squares, self._shares("rows", self.n_threads))
+                for s in run
+            ]
         return out, float(np.sqrt(sum(parts)))
 
     def __matmul__(self, x: Any) -> np.ndarray:
@@ -339,14 +375,14 @@ class SparseOperator:
             multiply(M, x, out, 0, out.size)
         else:
             # Each thread takes a run of blocks in one call: rows do not depend on each other.
-            runs = [(run[0][0], run[-1][1]) for run in self._shares(form)]
+            runs = [(run[0][0], run[-1][1]) for run in self._shares(form, self.n_threads)]
             list(self._threads().map(lambda run: multiply(M, x, out, *run), runs))
         return out
 
-    def _shares(self, form: str) -> list[list[tuple[int, int]]]:
-        """Blocks of rows, a run of them for each thread."""
+    def _shares(self, form: str, count: int) -> list[list[tuple[int, int]]]:
+        """Blocks of rows in so many runs, or less."""
         blocks = self._blocks[form]
-        size = max(1, -(-len(blocks) // self.n_threads))
+        size = max(1, -(-len(blocks) // count))
         return [blocks[k : k + size] for k in range(0, len(blocks), size)]
 
     def _threads(self) -> ThreadPoolExecutor:

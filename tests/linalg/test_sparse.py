@@ -90,16 +90,22 @@ def test_nan_reaches_the_rows_that_read_it():
     assert np.isnan(out[[0, 2]]).all() and out[1] == 1
 
 
-def test_threads_do_not_change_a_bit(monkeypatch):
+@pytest.mark.parametrize("rows, columns", [(400, 90), (150, 250), (3000, 2)])
+def test_threads_do_not_change_a_bit(rows, columns, monkeypatch):
+    """Tall matrices are scattered in parts, others are taken by columns."""
     monkeypatch.setattr(sparse, "BLOCK", 200)
-    A = random_csr(400, 90, 0.3, 5)
+    monkeypatch.setattr(sparse, "PART", 20)
+    A = random_csr(rows, columns, 0.3, 5)
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal(90), rng.standard_normal(400)
+    x, y = rng.standard_normal(columns), rng.standard_normal(rows)
     one = SparseOperator(A)
+    size = abs(A).T @ np.abs(y)
+    assert (np.abs(one.rmatvec(y) - A.T @ y) <= 1e-13 * size).all()
+    assert (one._columns is None) == (rows >= 2 * columns)
     blocks = one._blocks["rows"]
-    assert len(blocks) > 8
+    assert len(blocks) >= 8
     sizes = [A.indptr[last] - A.indptr[first] for first, last in blocks]
-    assert max(sizes) <= 200 + np.diff(A.indptr).max()
+    assert max(sizes) <= 300 + np.diff(A.indptr).max()
     for n_threads in (2, 3, 8):
         many = SparseOperator(A, n_threads=n_threads)
         np.testing.assert_array_equal(many.matvec(x), one.matvec(x))
