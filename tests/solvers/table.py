@@ -11,16 +11,18 @@ import scipy.optimize
 
 from numopt.losses import LeastSquares, Logistic
 from numopt.penalties import L1, MCP
-from numopt.problems import Composite, LinearSystem, Smooth
+from numopt.problems import Composite, LinearSystem, QuadraticProgram, Smooth
 from numopt.sets import Simplex
 from numopt.solvers import (
     ADMM,
     LBFGS,
     ConjugateGradient,
     Direct,
+    OperatorSplittingQP,
     ProximalGradient,
     WorkingSetCD,
 )
+from numopt.splittings import lasso
 from tests.helpers import naive
 
 Arrays = dict[str, Any]
@@ -283,10 +285,93 @@ BOWL = Generator(
 )
 
 
+# ---- splittings and quadratic programs -----------------------------------------------------------
+
+
+def draw_split(rng: np.random.Generator, m: int = 40, n: int = 25) -> Arrays:
+    M = rng.standard_normal((m, n))
+    b = M[:, :5] @ np.array([2.0, -1.5, 1.0, 1.0, -3.0]) + 0.3 * rng.standard_normal(m)
+    return {"M": M, "b": b, "lam": 5.0}
+
+
+def split_residual(arrays: Arrays, result: Any) -> float:
+    """The larger of the gap at x and the distance of both copies."""
+    M, b, lam, x = dense(arrays["M"]), arrays["b"], arrays["lam"], result.x
+    r = b - M @ x
+    theta = r * min(1.0, lam / np.abs(M.T @ r).max())
+    gap = r @ r / 2 + lam * np.abs(x).sum() - (b @ b - (b - theta) @ (b - theta)) / 2
+    apart = np.abs(x - result.z).max() / (1 + max(np.abs(x).max(), np.abs(result.z).max()))
+    return float(max(abs(gap) / (b @ b / 2), apart))
+
+
+def draw_program(rng: np.random.Generator, n: int = 14, m: int = 9) -> Arrays:
+    F, A = rng.standard_normal((n, n)), rng.standard_normal((m, n))
+    room = np.where(np.arange(m) < 3, 0.0, 0.3)
+    return {
+        "P": 0.1 * F @ F.T, "q": rng.standard_normal(n), "A": A, "l": -room, "u": room,
+        "lb": np.full(n, -0.5), "ub": np.full(n, 0.5),
+    }  # fmt: skip
+
+
+def draw_large_program(rng: np.random.Generator, n: int = 300) -> Arrays:
+    """A portfolio: dense, and asked for more digits than there are."""
+    F = rng.standard_normal((n, n // 3))
+    return {
+        "P": F @ F.T + np.diag(rng.random(n)), "q": -rng.random(n), "A": np.ones((1, n)),
+        "l": np.ones(1), "u": np.ones(1), "lb": np.zeros(n), "ub": np.ones(n),
+    }  # fmt: skip
+
+
+def program_residual(arrays: Arrays, result: Any) -> float:
+    """The largest of the residuals, each over 1 + its largest term."""
+    P, q, A = dense(arrays["P"]), arrays["q"], dense(arrays["A"])
+    low, high, lb, ub = (arrays[key] for key in ("l", "u", "lb", "ub"))
+    x, y, z_lb, z_ub = result.x, result.y, result.z_lb, result.z_ub
+    Ax = A @ x
+    off = []
+    for v, a, b in ((Ax, low, high), (x, lb, ub)):
+        near = np.clip(v, a, b)
+        off.append(np.abs(v - near).max() / (1 + max(np.abs(v).max(), np.abs(near).max())))
+    terms = (P @ x, q, A.T @ y, z_ub - z_lb)
+    dual = np.abs(sum(terms)).max() / (1 + max(np.abs(term).max() for term in terms))
+    support = high @ np.maximum(y, 0) + low @ np.minimum(y, 0) + ub @ z_ub - lb @ z_lb
+    gap = abs(x @ P @ x + q @ x + support) / (1 + max(abs(x @ P @ x), abs(q @ x), abs(support)))
+    return float(max(*off, dual, gap))
+
+
+SPLIT = Generator(
+    "split-lasso",
+    draw_split,
+    lambda M, b, lam: lasso(M, b, lam),
+    split_residual,
+    lambda rng: rng.standard_normal(25),
+    matrix="M",
+    float32=False,
+)
+PROGRAM = Generator(
+    "program",
+    draw_program,
+    QuadraticProgram,
+    program_residual,
+    lambda rng: rng.standard_normal(14),
+    matrix="A",
+    float32=False,
+)
+LARGE_PROGRAM = Generator(
+    "large-program",
+    draw_large_program,
+    QuadraticProgram,
+    program_residual,
+    lambda rng: rng.random(300),
+    float32=False,
+)
+
+
 ROWS = [
     Row(ProximalGradient(), (LASSO, CLASSES, PORTFOLIO), hard=HARD_LASSO),
     Row(WorkingSetCD(), (LASSO, CLASSES), hard=HARD_LASSO),
-    Row(ADMM(), (LASSO,), hard=HARD_LASSO),
+    Row(ADMM(), (LASSO, SPLIT), hard=HARD_LASSO),
+    Row(OperatorSplittingQP(), (PROGRAM,)),
     Row(LBFGS(), (valleys(10), BOWL), hard=valleys(2000)),
     Row(ConjugateGradient(), (SYSTEM,), hard=STIFF_SYSTEM),
     Row(Direct(), (SYSTEM,)),
