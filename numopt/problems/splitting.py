@@ -141,7 +141,7 @@ class Splitting(Problem):
         """Whether both functions are."""
         return bool(self.f.convex and self.g.convex)
 
-    def objective(self, x: Any, z: Any = None) -> float:
+    def objective(self, x: Any, z: Any = None, y: Any = None) -> float:
         """f(x) + g(z); z is found from the equations if it is not given and B is simple."""
         x = require_length(as_vector(x, "x", np.float64), self.size, "x")
         return float(self.f.value(x)) + float(self.g.value(self._other(x, z)))

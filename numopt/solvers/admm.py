@@ -83,7 +83,7 @@ class ADMM(Solver):
     adapt : {"spectral", "balance", "fixed"}, default "spectral"
         Rule for rho: by curvatures, by the ratio of relative primal and dual residuals every 10
         iterations, or none. It stays fixed for nonconvex problems, which it would make cycle.
-    memory : int, default 5
+    memory : int, default 10
         Differences that Anderson acceleration keeps; 0 switches it off.
     linearised : bool, default False
         Take proximal gradient steps on the coupling, with products only, where a map is not
@@ -130,7 +130,7 @@ class ADMM(Solver):
     rho: float | None = None
     relaxation: float = 1.6
     adapt: str = "spectral"
-    memory: int = 5
+    memory: int = 10
     linearised: bool = False
 
     def __post_init__(self) -> None:
