@@ -376,3 +376,8 @@ ROWS = [
     Row(ConjugateGradient(), (SYSTEM,), hard=STIFF_SYSTEM),
     Row(Direct(), (SYSTEM,)),
 ]
+
+
+from tests.solvers.table_graphs import ROWS as GRAPHS  # noqa: E402  # which needs the classes above
+
+ROWS += GRAPHS
