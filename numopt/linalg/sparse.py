@@ -88,6 +88,39 @@ def multiply(M, x, out, first, last):
 
 
 @kernel(contract=True)
+def multiply_block(M, X, out, first, last):
+    """out = M X in rows first:last, X and out by rows; four columns of X at a time, or all."""
+    columns = X.shape[1]
+    wide = columns >= 16 and M.data.size >= 8 * M.indptr.size
+    whole = columns - columns % 4
+    zero = M.data.dtype.type(0)
+    for i in range(np.uint64(first), np.uint64(last)):
+        start, stop = np.uint64(M.indptr[i]), np.uint64(M.indptr[i + ONE])
+        if wide:
+            for c in range(columns):
+                out[i, c] = zero
+            for k in range(start, stop):
+                j, a = np.uint64(M.indices[k]), M.data[k]
+                for c in range(columns):
+                    out[i, c] += a * X[j, c]
+            continue
+        for c in range(np.uint64(0), np.uint64(whole), FOUR):
+            s, t, u, v = zero, zero, zero, zero
+            for k in range(start, stop):
+                j, a = np.uint64(M.indices[k]), M.data[k]
+                s += a * X[j, c]
+                t += a * X[j, c + ONE]
+                u += a * X[j, c + TWO]
+                v += a * X[j, c + THREE]
+            out[i, c], out[i, c + ONE], out[i, c + TWO], out[i, c + THREE] = s, t, u, v
+        for c in range(np.uint64(whole), np.uint64(columns)):
+            s = zero
+            for k in range(start, stop):
+                s += M.data[k] * X[np.uint64(M.indices[k]), c]
+            out[i, c] = s
+
+
+@kernel(contract=True)
 def multiply_dot(M, x, out):
     """out = M x and, in float64, x'M x of a square M."""
     total = 0.0
@@ -310,6 +343,15 @@ class SparseOperator:
             return self._scatter(y, out)
         return self._multiply("columns", self.columns, y, out)
 
+    def matmat(self, X: Any) -> np.ndarray:
+        """A X for X of shape (n, k): A is read once for four columns."""
+        return self._multiply_many("rows", self.rows, self._inputs(X, "X", 1))
+
+    def rmatmat(self, Y: Any) -> np.ndarray:
+        """A'Y for Y of shape (m, k)."""
+        columns = self.columns
+        return self._multiply_many("columns", columns, self._inputs(Y, "Y", 0))
+
     def _scatter(self, y: np.ndarray, out: np.ndarray) -> np.ndarray:
         """A'y as a sum of parts, as many as the matrix alone determines."""
         count = min(PARTS, self.nnz // max(PART * out.size, 1), len(self._blocks["rows"]))
@@ -347,7 +389,7 @@ class SparseOperator:
         return out, float(np.sqrt(sum(parts)))
 
     def __matmul__(self, x: Any) -> np.ndarray:
-        return self.matvec(x)
+        return self.matmat(x) if np.ndim(x) == 2 else self.matvec(x)
 
     def _input(self, x: Any, name: str, axis: int) -> np.ndarray:
         length = self.shape[axis]
@@ -358,6 +400,14 @@ class SparseOperator:
             raise ValueError(f"{name} must be a real vector, got shape {x.shape} of {x.dtype}")
         require_length(x, length, name)
         return np.require(x, self.dtype, ["C", "A", "W"])
+
+    def _inputs(self, X: Any, name: str, axis: int) -> np.ndarray:
+        X = np.asarray(X)
+        if X.ndim != 2 or X.dtype.kind not in "biuf":
+            raise ValueError(f"{name} must be a real matrix, got shape {X.shape} of {X.dtype}")
+        if X.shape[0] != self.shape[axis]:
+            raise ValueError(f"{name} has {X.shape[0]} rows, expected {self.shape[axis]}")
+        return np.require(X, self.dtype, ["C", "A", "W"])
 
     def _output(self, out: Any, axis: int) -> np.ndarray:
         length = self.shape[axis]
@@ -377,6 +427,15 @@ class SparseOperator:
             # Each thread takes a run of blocks in one call: rows do not depend on each other.
             runs = [(run[0][0], run[-1][1]) for run in self._shares(form, self.n_threads)]
             list(self._threads().map(lambda run: multiply(M, x, out, *run), runs))
+        return out
+
+    def _multiply_many(self, form: str, M: CSR, X: np.ndarray) -> np.ndarray:
+        out = np.empty((M.indptr.size - 1, X.shape[1]), self.dtype)
+        if self.n_threads == 1:
+            multiply_block(M, X, out, 0, out.shape[0])
+        else:
+            runs = [(run[0][0], run[-1][1]) for run in self._shares(form, self.n_threads)]
+            list(self._threads().map(lambda run: multiply_block(M, X, out, *run), runs))
         return out
 
     def _shares(self, form: str, count: int) -> list[list[tuple[int, int]]]:

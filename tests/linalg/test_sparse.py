@@ -77,6 +77,26 @@ def test_int64_indices_run_in_kernels():
     np.testing.assert_allclose(out, A @ x, rtol=1e-13)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_several_columns_at_once(shape, dtype):
+    rng = np.random.default_rng(0)
+    for density in (0.1, 0.9):
+        A = random_csr(*shape, density, 3, dtype)
+        for op in (SparseOperator(A), SparseOperator(A, n_threads=2)):
+            for k in (0, 1, 3, 4, 6, 17):
+                X = rng.standard_normal((shape[1], k))
+                Y = rng.standard_normal((k, shape[0])).T
+                epsilon = 40 * np.finfo(dtype).eps
+                for out, B, Z in ((op @ X, A, X), (op.rmatmat(Y), A.T, Y)):
+                    assert out.dtype == dtype and out.shape == (B.shape[0], k)
+                    assert (np.abs(out - B @ Z) <= epsilon * (abs(B) @ np.abs(Z))).all()
+    with pytest.raises(ValueError, match=f"X has 61 rows, expected {shape[1]}"):
+        op.matmat(np.ones((61, 2)))
+    with pytest.raises(ValueError, match="Y must be a real matrix"):
+        op.rmatmat(np.ones(shape[0]))
+
+
 def test_rows_outside_the_range_stay():
     A, out = random_csr(10, 6, 0.8, 4), np.full(10, 7.0)
     sparse.multiply(as_csr(A), np.ones(6), out, 3, 8)
