@@ -25,6 +25,7 @@ _WHERE = {
     "show_config": "core.config",
     "solve": "core.engine",
     "solve_linear": "functions.solve_linear",
+    "solve_many": "core.batch",
     "warm_cache": "core.warm",
 }
 _MODULES = ("calculus", "estimators", "losses", "penalties", "problems", "sets", "solvers")

@@ -8,6 +8,8 @@ a kernel asks. Importing or defining a block does not import Numba.
 from __future__ import annotations
 
 import dataclasses
+import dis
+import functools
 import hashlib
 import math
 import numbers
@@ -78,6 +80,8 @@ class Block:
     cone: ClassVar[bool] = False
     affine: ClassVar[bool] = False
     separable: ClassVar[bool] = False
+    #: Fields without which a class is none of this family.
+    needed_fields: ClassVar[tuple[str, ...]] = ()
 
     Spec: ClassVar[Any]
 
@@ -86,6 +90,7 @@ class Block:
         return self.kept(("spec", dtype), lambda: self._spec(dtype))
 
     def _spec(self, dtype: Any) -> Any:
+        self._require_decorated()
         plain = self.Spec(*(lower(getattr(self, name), dtype) for name in self.Spec._fields))
         weights = getattr(self, "weights", None)
         if weights is None or "weights" in self.Spec._fields:
@@ -103,6 +108,17 @@ class Block:
         if key not in memo:
             memo[key] = build()
         return memo[key]
+
+    def _require_decorated(self) -> None:
+        """Refuse to run a subclass by the compiled methods of the block it inherits from."""
+        for cls in type(self).__mro__:
+            if "Spec" in vars(cls):
+                return
+            if changed := sorted(COMPILED_METHODS.keys() & vars(cls).keys()):
+                raise TypeError(
+                    f"{cls.__name__} defines {changed[0]} but is no block; decorate it with "
+                    "@numopt.block"
+                )
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_kept"}
@@ -149,8 +165,10 @@ def block(cls: Any = None, *, base: type[Block] | None = None, convex: bool | No
     ``subdiff_distance_1d(self, x, grad, j)`` and its results carry a KKT certificate instead of a
     fixed-point residual. A loss needs ``value_1d(self, z, i)`` and ``gradient_1d(self, z, i)``.
     Whole-vector forms ``value(self, x)`` and ``prox(self, v, step)`` serve functions that do not
-    separate. Bodies are plain Python that Numba can compile; ``self`` gives the fields, and
-    helpers they call are functions decorated with ``numba.njit``.
+    separate. Bodies are plain Python that Numba can compile; ``self`` gives the fields, the other
+    methods, and the constants and properties of the class; helpers from outside are functions
+    decorated with ``numba.njit``. A loss has a field `y`. Arrays of a penalty hold an entry per
+    coordinate, unless the class says ``size = None``.
 
     Parameters
     ----------
@@ -176,17 +194,15 @@ def block(cls: Any = None, *, base: type[Block] | None = None, convex: bool | No
     """
     if cls is None:
         return lambda cls: block(cls, base=base, convex=convex)  # type: ignore[call-overload]
-    _wrap_validation(cls)
+    own = _methods(cls)
+    family = base or _family(own)
+    _check_arguments(cls, own, family)
+    _wrap_validation(cls, family)
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
-    own = {name: f for name, f in vars(cls).items() if isinstance(f, FunctionType)}
-    _check_arguments(cls, own)
-    for parent in cls.__mro__[1:]:
-        for name, method in getattr(vars(parent).get("Spec"), "methods", {}).items():
-            own.setdefault(name, method)
     if convex is not None:
         cls.convex = convex
     said = "separable" in vars(cls)  # by its author, not by the family it is given
-    _graft(cls, base or _family(own))
+    _graft(cls, family)
     cls.Spec = _spec_class(cls, own)
     if not said:
         cls.separable = "value_1d" in own or "prox_1d" in own
@@ -214,11 +230,13 @@ def lower(value: Any, dtype: Any) -> Any:
     )
 
 
+# The bound has a default: blocks need not offer it. Frozen, for the digest of kernels reads it.
+_HANDED_ON = frozenset({**SCALAR_METHODS, **VECTOR_METHODS}) - {"conjugate_bound_1d"}
+
+
 def handed_on(method: Any) -> list[str]:
     """Generic functions that a method calls, on the blocks inside if there are any."""
-    known = SCALAR_METHODS.keys() | VECTOR_METHODS.keys()
-    # The bound has a default: blocks need not offer it.
-    return [n for n in method.__code__.co_names if n in known and n != "conjugate_bound_1d"]
+    return [name for name in method.__code__.co_names if name in _HANDED_ON]
 
 
 def is_block(value: Any) -> bool:
@@ -226,10 +244,63 @@ def is_block(value: Any) -> bool:
     return hasattr(type(value), "Spec")
 
 
-def _check_arguments(cls: Any, methods: dict[str, FunctionType]) -> None:
+def _methods(cls: Any) -> dict[str, Any]:
+    """Functions of a class body and of what it inherits from blocks and from plain classes."""
+    found: dict[str, Any] = {}
+    for parent in cls.__mro__[:-1]:
+        members = vars(parent)
+        if "Spec" in members:
+            methods = members["Spec"].methods
+        elif parent is cls or not issubclass(parent, Block):
+            methods = {n: f for n, f in members.items() if isinstance(f, _FUNCTIONS)}
+        else:  # a family, whose public methods run on the host
+            methods = {
+                n: f for n, f in members.items() if n in {**SCALAR_METHODS, **VECTOR_METHODS}
+            }
+        if _DEFINING & found.keys() & methods.keys():
+            # Another function now: what was said about the old one does not hold.
+            methods = {n: f for n, f in methods.items() if n not in COMPILED_METHODS}
+        found = {**methods, **found}
+    return found
+
+
+_FUNCTIONS = (FunctionType, staticmethod)
+# Redefined in a subclass they make it another function; `prox_1d` may just be a faster one.
+_DEFINING = {"value_1d", "value_of", "value", "gradient_1d", "total"}
+
+
+def _read_on_self(methods: dict[str, Any]) -> set[str]:
+    """Attributes that the compiled methods, and those they call, look up on the block."""
+    reads: set[str] = set()
+    pending = [name for name in methods if name in COMPILED_METHODS]
+    seen = set(pending)
+    while pending:
+        method = methods[pending.pop()]
+        if isinstance(method, staticmethod):
+            continue
+        itself = method.__code__.co_varnames[:1]
+        before: tuple[Any, ...] = ()
+        for instruction in dis.get_instructions(method):
+            if before == itself and instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+                reads.add(instruction.argval)
+            local = instruction.opname.startswith("LOAD_FAST")
+            # Some versions load two locals by one instruction.
+            names = instruction.argval if local else ()
+            before = names[-1:] if isinstance(names, tuple) else (names,)
+        called = {name for name in reads & methods.keys() if name not in seen}
+        pending += called
+        seen |= called
+    return reads
+
+
+def _check_arguments(cls: Any, methods: dict[str, Any], family: type[Block]) -> None:
     """Refuse compiled methods with other arguments than kernels give them."""
     for name in COMPILED_METHODS.keys() & methods.keys():
+        if name in TOTAL_METHODS and "y" not in family.needed_fields:
+            continue  # of losses alone
         expected = ["self", *COMPILED_METHODS[name].split(", ")]
+        if isinstance(methods[name], staticmethod):
+            raise TypeError(f"{cls.__name__}.{name} is a staticmethod; give it self")
         code = methods[name].__code__
         optional = len(methods[name].__defaults__ or ())
         if not code.co_argcount - optional <= len(expected) <= code.co_argcount:
@@ -240,12 +311,13 @@ def _check_arguments(cls: Any, methods: dict[str, FunctionType]) -> None:
             )
 
 
-def _spec_class(cls: Any, methods: dict[str, FunctionType]) -> Any:
-    compiled = [f for n, f in methods.items() if n in COMPILED_METHODS]
-    read = {name for method in compiled for name in method.__code__.co_names}
-    host = [n for n in _HOST_FIELDS if n != "weights" or n not in read]
+def _spec_class(cls: Any, methods: dict[str, Any]) -> Any:
+    reads = _read_on_self(methods)
+    host = [n for n in _HOST_FIELDS if n != "weights" or n not in reads]
     fields = [f for f in dataclasses.fields(cls) if "host" not in f.metadata]
     names = [f.name for f in fields if f.name not in host]
+    # Constants and properties of the class that methods read are fields as well.
+    names += sorted(n for n in reads.difference(names, methods) if _is_constant(cls, n))
     # Numba cannot unbox an empty namedtuple: a block without fields gets one.
     spec = cast(Any, namedtuple("Spec", names or ["empty"]))  # type: ignore[misc]
     spec.__module__ = cls.__module__
@@ -263,8 +335,14 @@ def _spec_class(cls: Any, methods: dict[str, FunctionType]) -> Any:
         generic.allow_methods(spec.methods)
     specs.append(spec)
     if not names:
-        cls._spec = lambda self, dtype: spec(np.dtype(dtype).type(0))
+        cls.empty = 0.0
     return spec
+
+
+def _is_constant(cls: Any, name: str) -> bool:
+    value = getattr(cls, name, None)
+    kinds = (property, functools.cached_property, numbers.Real, np.ndarray, tuple)
+    return not name.startswith("__") and (isinstance(value, kinds) or is_block(value))
 
 
 specs: list[Any] = []
@@ -295,18 +373,37 @@ def _graft(cls: Any, family: type[Block]) -> None:
     """Give a class that does not inherit from its family the family's methods it lacks."""
     if issubclass(cls, family):
         return
-    for parent in reversed(family.__mro__[:-1]):
+    fields = {field.name for field in dataclasses.fields(cls)}
+    for name in family.needed_fields:
+        if name not in fields:
+            raise TypeError(
+                f"{cls.__name__}: every {family.__name__.lower()} needs a field {name!r}"
+            )
+    for parent in family.__mro__[:-1]:
         for name, member in vars(parent).items():
-            if name not in ("__dict__", "__weakref__", "__doc__", "__module__", "__init__"):
-                inherited = getattr(cls, name, None)
-                if inherited is None or inherited is getattr(object, name, None):
-                    setattr(cls, name, member)
+            if name in ("__dict__", "__weakref__", "__doc__", "__module__", "__init__"):
+                continue
+            if name in fields:
+                raise TypeError(
+                    f"{cls.__name__}: every {family.__name__.lower()} has its own {name!r}; "
+                    "call the field otherwise"
+                )
+            # Python sets __hash__ to None where a class says what equals it.
+            own = getattr(cls, name, _ABSENT)
+            unsaid = own is None and name == "__hash__"
+            if unsaid or own is getattr(object, name, _ABSENT):
+                setattr(cls, name, member)
     cls.__numopt_family__ = family
 
 
-def _wrap_validation(cls: Any) -> None:
-    """Coerce fields before the class' own ``__post_init__`` looks at them."""
-    check = cls.__dict__.get("__post_init__") or getattr(cls, "__post_init__", None)
+_ABSENT = object()
+
+
+def _wrap_validation(cls: Any, family: type[Block]) -> None:
+    """Coerce fields before ``__post_init__``, the family's and the class' own, look at them."""
+    checks = [getattr(cls, "__post_init__", None)]
+    if not issubclass(cls, family):
+        checks.insert(0, getattr(family, "__post_init__", None))
 
     def __post_init__(self: Any) -> None:
         for field in dataclasses.fields(self):
@@ -314,8 +411,9 @@ def _wrap_validation(cls: Any) -> None:
             coerced = _coerce(value, field, cls.__name__)
             if coerced is not value:
                 object.__setattr__(self, field.name, coerced)
-        if check is not None:
-            check(self)
+        for check in checks:
+            if check is not None:
+                check(self)
 
     cls.__post_init__ = __post_init__
 

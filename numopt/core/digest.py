@@ -222,7 +222,7 @@ class _Walk:
                 methods = getattr(cls, "methods", {})  # of a block's Spec
                 for name in sorted(self._names.intersection(methods)):
                     self.text(name)
-                    self.function(methods[name])
+                    self.function(getattr(methods[name], "__func__", methods[name]))
             for name, template in _method_overloads(len(templates.builtin_registry.attributes)):
                 if name in self._names:
                     self.template(template)

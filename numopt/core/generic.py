@@ -7,13 +7,19 @@ called from Python the stub (``core/stubs.py``) does the same by attribute.
 
 from __future__ import annotations
 
-import inspect
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
-from numba.extending import overload, overload_method
+from numba.core.typing.templates import (
+    AbstractTemplate,
+    AttributeTemplate,
+    infer_getattr,
+    signature,
+)
+from numba.extending import lower_builtin, overload
 
 from numopt.core.block import handed_on, specs
 from numopt.core.gather import gather_dot
@@ -70,21 +76,62 @@ def method_of(kind: Any, name: str) -> Any:
     return method
 
 
+@functools.cache
+def _compiled(method: Any) -> Any:
+    return inner(getattr(method, "__func__", method))
+
+
+@infer_getattr
+class _Methods(AttributeTemplate):  # type: ignore[misc]
+    """``self.name(...)`` on a block, for every function of its class.
+
+    Numba's `overload_method` would hold all blocks to one signature for each name.
+    """
+
+    key = types.BaseNamedTuple
+
+    def generic_resolve(self, block: Any, name: str) -> Any:
+        spec = _spec_of(block)
+        method = None if spec is None or name in block.fields else spec.methods.get(name)
+        if method is None:
+            return None
+        takes_self = not isinstance(method, staticmethod)
+        function = types.Dispatcher(_compiled(method))
+
+        class Method(AbstractTemplate):  # type: ignore[misc]
+            key = (types.BaseNamedTuple, name)
+
+            def generic(self, args: Any, kwargs: Any) -> Any:
+                given = (block, *args) if takes_self else args
+                found = function.get_call_type(self.context, given, kwargs)
+                if found is None or takes_self:
+                    return found and found.as_method()
+                bound = signature(found.return_type, *found.args, recvr=block)
+                return bound.replace(pysig=found.pysig)
+
+        return types.BoundFunction(Method, block)
+
+
 _allowed: set[str] = set()
 
 
 def allow_methods(methods: dict[str, Callable[..., Any]]) -> None:
-    """Let kernels call ``self.name(...)`` on blocks, for every function of a block's class."""
+    """Let kernels call functions of these names on blocks."""
     for name in set(methods) - _allowed:
         _allowed.add(name)
 
-        def resolve(self: Any, *args: Any, name: str = name) -> Any:
-            spec = _spec_of(self)
-            return None if spec is None else spec.methods.get(name)
+        def call(context: Any, builder: Any, found: Any, values: Any, name: str = name) -> Any:
+            method = _spec_of(found.args[0]).methods[name]
+            skip = int(isinstance(method, staticmethod))
+            function = types.Dispatcher(_compiled(method))
+            exact = function.get_call_type(context.typing_context, found.args[skip:], {})
+            run = context.get_function(function, exact)
+            context.add_linking_libs(getattr(run, "libs", ()))
+            return run(builder, values[skip:])
 
-        # Numba matches calls against the resolver's signature: one per name, for all blocks.
-        resolve.__signature__ = inspect.signature(methods[name])  # type: ignore[attr-defined]
-        overload_method(types.BaseNamedTuple, name, strict=False, jit_options=OPTIONS)(resolve)
+        lower_builtin((types.BaseNamedTuple, name), types.BaseNamedTuple, types.VarArg(types.Any))(
+            call
+        )
 
 
 def generic(

@@ -21,16 +21,18 @@ import io
 import itertools
 import os
 import pickle
+import re
 import secrets
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
 try:
     from numba.core.bytecode import FunctionIdentity
@@ -76,6 +78,8 @@ def kernel(
     jitted = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
     if CACHE_AVAILABLE and isinstance(jitted, Dispatcher) and hasattr(jitted, "_cache"):
         jitted._cache = _KernelCache(jitted)
+    if hasattr(jitted, "_compile_for_args"):
+        jitted._compile_for_args = _in_a_sentence(jitted._compile_for_args)
     return jitted
 
 
@@ -108,6 +112,38 @@ def inner(
 
 def _fastmath(reduction: bool, contract: bool) -> Any:
     return set(REDUCTION) if reduction else set(CONTRACTION) if contract else False
+
+
+def _in_a_sentence(compile_for: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile, and where a user's block is at fault say so in less than Numba's three pages."""
+
+    def compile_for_args(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return compile_for(*args, **kwargs)
+        except (NumbaError, UnsupportedBytecodeError) as error:
+            foreign = list(dict.fromkeys(_foreign_blocks(args)))
+            if not foreign:
+                raise
+            # The innermost cause comes first, right before the first lines of code shown.
+            found = re.search(r'(\S[^\n]*)\n\s*\n\s*File "([^"]*)", line (\d+)', str(error))
+            what, file, line = found.groups() if found else (str(error).split("\n")[0], "", "")
+            where = f" ({os.path.basename(file)}, line {line})" if file else ""
+            raise TypeError(
+                f"{' and '.join(foreign)} cannot be compiled: {what}{where}; methods of a block "
+                "may use its fields, numbers, NumPy and functions decorated with numba.njit"
+            ) from error
+
+    return compile_for_args
+
+
+def _foreign_blocks(value: Any) -> Iterator[str]:
+    """Names of the blocks in kernel arguments whose classes are not of this package."""
+    if isinstance(value, tuple):
+        name = type(value).__qualname__.removesuffix(".Spec").rpartition(".")[2]
+        if hasattr(value, "compiled_methods") and not type(value).__module__.startswith("numopt."):
+            yield name
+        for member in value:
+            yield from _foreign_blocks(member)
 
 
 # ---- where entries live --------------------------------------------------------------------------

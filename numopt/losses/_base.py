@@ -18,6 +18,7 @@ class Loss(Block):
     (`sample_weight`) and offsets :math:`o` are applied here.
     """
 
+    needed_fields: ClassVar[tuple[str, ...]] = ("y",)
     separable: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
     #: Upper bound of the second derivative of one sample's loss; None where there is none.

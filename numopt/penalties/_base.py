@@ -18,6 +18,10 @@ class Penalty(Block):
     says something, ``subdiff_distance_1d``; the vector forms below come from those.
     """
 
+    def __post_init__(self) -> None:
+        if hasattr(self, "weights") and "weights" not in self.Spec._fields:
+            require_weights(self)
+
     @property
     def size(self) -> int | None:
         """Length of the variable the penalty was made for, None if any length will do."""

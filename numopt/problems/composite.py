@@ -207,6 +207,8 @@ class Composite(Problem):
         total = float(r.sum()) if self.outputs == 1 else self._largest_total(r)
         if not isfinite(total + g.sum()):
             return Certificate(kind, {"kkt": Entry(np.inf, "the gradient overflows")}, loss)
+        if not isfinite(loss):
+            return Certificate(kind, {"kkt": Entry(np.inf, "the objective overflows")}, loss)
         scale, fun_at_0 = self.scales()
         knows_distance = _knows_distance(penalty)
         step = 1.0 if knows_distance else 1.0 / self.lipschitz()
@@ -276,6 +278,7 @@ class Composite(Problem):
             "scales", (self.loss, self.A, self.penalty, self.fit_intercept), self._scales
         )
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _scales(self) -> tuple[float, float]:
         null = self.null_model()
         largest = float(np.max(np.abs(null.gradient), initial=0.0))
@@ -296,6 +299,7 @@ class Composite(Problem):
         key = (self.loss, self.A, weights, bool(self.fit_intercept))
         return self.cached("null", key, self._null_model)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _null_model(self) -> NullModel:
         weights = getattr(self.penalty, "coordinate_weights", None)
         free = np.flatnonzero(weights == 0) if weights is not None else np.array([], int)
@@ -318,6 +322,7 @@ class Composite(Problem):
         """Largest curvature of f(A x), by power iteration; 1 for a zero matrix."""
         return self.cached("lipschitz", (self.loss, self.A), self._lipschitz)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _lipschitz(self) -> float:
         weight = np.sqrt(self.loss.scale())
         v = np.random.default_rng(0).standard_normal(self.A.shape[1])
@@ -337,6 +342,7 @@ class Composite(Problem):
         """Weighted squared norm of each column, sum_i s_i A_ij^2, for each coefficient."""
         return self.cached("column_curvatures", (self.loss, self.A), self._column_curvatures)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _column_curvatures(self) -> np.ndarray:
         weight = self.loss.scale()
         if sp.issparse(self.A):
@@ -443,6 +449,8 @@ def _fit_free(loss: Any, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(50):
         gradient = columns.T @ loss.gradient(z)
         hessian = columns.T @ loss.hessian_times(z, columns)
+        if not np.isfinite(hessian).all():
+            break
         direction = np.linalg.lstsq(hessian, -gradient, rcond=1e-12)[0]
         decrease = float(gradient @ direction)
         if not np.isfinite(decrease):

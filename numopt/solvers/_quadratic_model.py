@@ -117,6 +117,7 @@ def rows_of(X: Any, index: np.ndarray) -> Rows:
     return rows._replace(starts=starts[:-1])
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def gram_of(source: Any, index: np.ndarray, h: np.ndarray, old: np.ndarray) -> np.ndarray:
     """A_W' diag(h) A_W, given that of the first columns, from a dense matrix or `Rows`."""
     m, k = index.size, len(old)

@@ -160,7 +160,12 @@ class ProximalGradient(OnOracles):
         kkt = Entry(worst / problem.scales()[0], "stationarity / alpha_max")
         return Certificate("stationary", {"kkt": kkt}, float(fun))
 
+    def explain(self, problem: Any, state: Any) -> str:
+        return super().explain(problem, state) if isinstance(state, OracleState) else ""
+
     def tighten(self, problem: Any, state: Any) -> bool:
+        if isinstance(state, OracleState):
+            return super().tighten(problem, state)
         # The step taken understates the residual: ask for a smaller one, down to rounding.
         state.scalars[TARGET] *= 0.25
         return bool(state.scalars[TARGET] > 1e-6 * state.scalars[EPS] * problem.scales()[0])
