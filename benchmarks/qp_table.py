@@ -77,7 +77,7 @@ def by_piqp(P, q, A, l, u, lb, ub, tol, limit):
     return _claim(str(status)), r.x, y, z
 
 
-def _stacked(A, l, u, lb, ub):  # noqa: E741
+def _stacked(A, l, u, lb, ub):
     """Bounds as rows, for solvers without them."""
     bounded = np.flatnonzero((lb > -np.inf) | (ub < np.inf))
     rows = sp.eye_array(lb.size, format="csr")[bounded]
@@ -108,7 +108,7 @@ def by_osqp(P, q, A, l, u, lb, ub, tol, limit):
     return _claim(r.info.status), r.x, *_split(r.y, l.size, bounded, q.size)
 
 
-def _cones(A, l, u, lb, ub):  # noqa: E741
+def _cones(A, l, u, lb, ub):
     """Rows b - M x in {0} x R+, and how to come back to y."""
     M, low, high, bounded = _stacked(A, l, u, lb, ub)
     M = M.tocsr()

@@ -403,6 +403,20 @@ def move_floors(scalars, error, primal, dual, a_primal, a_dual):
 
 
 @inner
+def remember(point, best):
+    """Copy the point to `best` if it is."""
+    scalars = point.scalars
+    worst = max(scalars[PRIMAL], scalars[DUAL], scalars[GAP])
+    if worst < scalars[BEST]:
+        scalars[BEST] = worst
+        x, y, z = best
+        for j in range(x.size):
+            x[j] = point.x[j]
+        for k in range(y.size):
+            y[k], z[0, k], z[1, k] = point.y[k], point.z[0, k], point.z[1, k]
+
+
+@inner
 def note_progress(scalars, worst):
     """Count iterations in which no measure fell below what it was when there last was progress."""
     missed = True

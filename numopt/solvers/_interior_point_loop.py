@@ -13,7 +13,6 @@ from numopt.core.jit import inner, kernel
 from numopt.linalg.ldl_kernels import simplicial, supernodal
 from numopt.linalg.sparse import row_axpy, row_dot
 from numopt.solvers._interior_point_kernels import (
-    BEST,
     DELTA,
     DUAL,
     ENOUGH,
@@ -52,6 +51,7 @@ from numopt.solvers._interior_point_kernels import (
     move_floors,
     note_progress,
     products_after,
+    remember,
     restore,
     spread,
     weigh,
@@ -178,19 +178,12 @@ def _build(factor, solve):
             scalars[RHO] = max(scalars[FLOORS], scalars[RHO] * rate)
             scalars[DELTA] = max(scalars[FLOORS + 1], scalars[DELTA] * rate)
             worst = max(scalars[PRIMAL], scalars[DUAL], scalars[GAP])
-            if worst < scalars[BEST]:
-                scalars[BEST] = worst
-                for j in range(size):
-                    best[0][j] = point.x[j]
-                for k in range(kind.size):
-                    best[1][k] = y[k]
-                    best[2][0, k] = z[0, k]
-                    best[2][1, k] = z[1, k]
+            remember(point, best)
             note_progress(scalars, worst)
         return n, GOING
 
     @kernel
-    def begin(model, point, room, kkt, arguments, order, numbers):
+    def begin(model, point, room, kkt, best, arguments, order, numbers):
         """The first point: where a least squares problem puts values and multipliers."""
         kind, slack, z, y, scalars = model.kind, point.slack, point.z, point.y, point.scalars
         scalars[RHO], scalars[DELTA] = 1e-6, 1e-4
@@ -247,6 +240,7 @@ def _build(factor, solve):
                     slack[side, k] = larger if g > 0 else mu / larger
                     z[side, k] = mu / larger if g > 0 else larger
         evaluate(model, point)
+        remember(point, best)
         return ok
 
     return begin, iterate

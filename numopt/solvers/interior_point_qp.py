@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numopt.core.engine import BREAKDOWN, DONE, INDEFINITE, RUNNING, Solver, run
+from numopt.core.engine import BREAKDOWN, DONE, INDEFINITE, RUNNING, Solver, run, time_left
 from numopt.core.engine import INFEASIBLE as NO_POINT
 from numopt.core.engine import UNBOUNDED as NO_END
-from numopt.core.result import Status
 from numopt.core.validate import as_vector, require_count, require_length
 from numopt.linalg.ldl import LDL
 from numopt.linalg.ldl_kernels.analysis import Analysis
@@ -21,8 +20,7 @@ from numopt.solvers import _interior_point_kernels as kernels
 from numopt.solvers._interior_point_kernels import EQUATION, Kkt, Model, Point, Room
 from numopt.solvers._interior_point_loop import FOR
 from numopt.solvers._interior_point_setup import assemble, classify, scale
-
-FARKAS = "farkas holds the multipliers that prove it."
+from numopt.solvers._qp_proofs import elastic, recession
 
 
 class State(NamedTuple):
@@ -140,7 +138,7 @@ class InteriorPointQP(Solver):
         begin, iterate = FOR[factor.method]
         numbers = factor.compiled
         if "begun" not in verdict:
-            verdict["begun"] = begin(model, point, room, kkt, *numbers)
+            verdict["begun"] = begin(model, point, room, kkt, best, *numbers)
         done = 0
         while True:
             k, code = iterate(model, point, room, kkt, best, self.correctors, *numbers, n - done)
@@ -151,35 +149,45 @@ class InteriorPointQP(Solver):
                 if _proven(problem, state, code):
                     return done, self._settled(problem, state)
                 continue
-            if code == kernels.STUCK:
-                for claim in (kernels.INFEASIBLE, kernels.UNBOUNDED):
-                    if _proven(problem, state, claim):
-                        return done, self._settled(problem, state)
-                if point.scalars[kernels.PRIMAL] > point.scalars[kernels.TOL]:
-                    return done, self._settled(problem, state)
-                return done, BREAKDOWN
+            verdict["done"] = verdict.get("done", 0) + done
+            if code == kernels.STUCK or (
+                code == kernels.GOING and verdict["done"] >= self.max_iter
+            ):
+                _proven(problem, state, kernels.INFEASIBLE)
+                end = self._settled(problem, state)
+                return done, end if code == kernels.STUCK or end != BREAKDOWN else RUNNING
             return done, DONE if code == kernels.SOLVED else RUNNING
 
     def _settled(self, problem: Any, state: State) -> int:
-        """Code of the verdict, after asking whether there is a feasible point where that matters.
+        """Code of a run that did not end in a solution, with all that can be proven looked for.
 
-        Without costs the multipliers need not balance any: they point straight at a proof, if
-        there is one, and a ray proves something only if there is a point for it to start from.
+        Iterates that diverge are no reliable proof, and a ray says something only if there is a
+        point to start from: linear programs decide.
         """
-        verdict, n = state.verdict, problem.size
-        if verdict.get("code") == NO_POINT or not (problem.q.any() or problem.P.nnz):
-            return int(verdict.get("code", BREAKDOWN))
-        if verdict.get("code") == NO_END:
-            best = _restored(problem, state, state.best)
-            if problem.certificate(**best)["primal"] <= 1e-9:
+        verdict, scalars, n = state.verdict, state.point.scalars, problem.size
+        known = verdict.get("code")
+        if known == NO_POINT:
+            return NO_POINT
+        inner = _WithoutProofs(
+            max_iter=self.max_iter, correctors=self.correctors, tol=1e-10, time_limit=time_left()
+        )
+        if scalars[kernels.DUAL] > scalars[kernels.TOL] or known == NO_END:
+            if known != NO_END:
+                found = run(inner, recession(problem), warn=False)
+                _try_ray(problem, found.x, verdict)
+            if verdict.get("code") == NO_END:
+                best = _restored(problem, state, state.best)
+                if problem.certificate(**best)["primal"] <= 1e-9:
+                    return NO_END
+        if verdict.get("code") == NO_END or scalars[kernels.PRIMAL] > scalars[kernels.TOL]:
+            found = run(inner, elastic(problem), warn=False)
+            if _try_farkas(problem, found.y, found.z_lb[:n], found.z_ub[:n], verdict):
+                return NO_POINT
+            if verdict.get("code") == NO_END:
+                zero = np.zeros(n)
+                state.given.update(x=found.x[:n], y=0 * problem.l, z_lb=zero, z_ub=zero.copy())
                 return NO_END
-        costless = problem.replace(P=None, q=np.zeros(n))
-        found = run(replace(self, tol=None, verbose=0), costless, warn=False)
-        if found.status is Status.INFEASIBLE:
-            verdict.update(code=NO_POINT, farkas=found.farkas, reason=FARKAS)
-        elif found.success and "code" in verdict:
-            state.given.update({name: found[name] for name in ("x", "y", "z_lb", "z_ub")})
-        return int(verdict.get("code", BREAKDOWN))
+        return BREAKDOWN
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         point: dict[str, Any] = dict(state.given) or _restored(problem, state, state.best)
@@ -280,18 +288,42 @@ def _proven(problem: Any, state: State, claim: int) -> bool:
     point, verdict = state.point, state.verdict
     now = _restored(problem, state, (point.x, point.y, point.z), proof=True)
     if claim == kernels.INFEASIBLE:
-        proof, certificate = problem.repaired_farkas(now["y"], now["z_lb"], now["z_ub"])
-        if certificate.met(certificate.tol):
-            verdict.update(code=NO_POINT, farkas=proof, reason=FARKAS)
+        if _try_farkas(problem, now["y"], now["z_lb"], now["z_ub"], verdict):
             return True
         point.scalars[kernels.NO_POINT] = 0.01 * point.scalars[kernels.FARKAS] - 1e-300
         return False
-    ray, certificate = problem.repaired_ray(now["x"])
-    if certificate.met(certificate.tol):
-        verdict.update(code=NO_END, ray=ray, reason="ray holds the direction that proves it.")
+    if _try_ray(problem, now["x"], verdict):
         return True
     point.scalars[kernels.NO_END] = 0.01 * point.scalars[kernels.RAY] - 1e-300
     return False
+
+
+def _try_farkas(
+    problem: Any, y: np.ndarray, z_lb: np.ndarray, z_ub: np.ndarray, verdict: dict[str, Any]
+) -> bool:
+    proof, certificate = problem.repaired_farkas(y, z_lb, z_ub)
+    met = certificate.met(certificate.tol)
+    if met:
+        reason = "farkas holds the multipliers that prove it."
+        verdict.update(code=NO_POINT, farkas=proof, reason=reason)
+        verdict.pop("ray", None)
+    return met
+
+
+def _try_ray(problem: Any, d: np.ndarray, verdict: dict[str, Any]) -> bool:
+    ray, certificate = problem.repaired_ray(d)
+    met = certificate.met(certificate.tol)
+    if met:
+        verdict.update(code=NO_END, ray=ray, reason="ray holds the direction that proves it.")
+    return met
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WithoutProofs(InteriorPointQP):
+    """For problems that have a solution."""
+
+    def _settled(self, problem: Any, state: State) -> int:
+        return BREAKDOWN
 
 
 def _curved(problem: Any) -> str:
