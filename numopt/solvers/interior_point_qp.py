@@ -20,7 +20,10 @@ from numopt.solvers import _interior_point_kernels as kernels
 from numopt.solvers._interior_point_kernels import EQUATION, Kkt, Model, Point, Room
 from numopt.solvers._interior_point_loop import FOR
 from numopt.solvers._interior_point_setup import assemble, classify, scale
-from numopt.solvers._qp_proofs import elastic, recession
+from numopt.solvers._qp_proofs import elastic, polished_farkas, polished_ray, recession
+
+# Residuals of proofs that polishing may bring to nothing.
+NEARLY = 1e-2
 
 
 class State(NamedTuple):
@@ -171,14 +174,13 @@ class InteriorPointQP(Solver):
         inner = _WithoutProofs(
             max_iter=self.max_iter, correctors=self.correctors, tol=1e-10, time_limit=time_left()
         )
-        if scalars[kernels.DUAL] > scalars[kernels.TOL] or known == NO_END:
-            if known != NO_END:
-                found = run(inner, recession(problem), warn=False)
-                _try_ray(problem, found.x, verdict)
-            if verdict.get("code") == NO_END:
-                best = _restored(problem, state, state.best)
-                if problem.certificate(**best)["primal"] <= 1e-9:
-                    return NO_END
+        if known != NO_END:
+            found = run(inner, recession(problem), warn=False)
+            _try_ray(problem, found.x, verdict)
+        if verdict.get("code") == NO_END:
+            best = _restored(problem, state, state.best)
+            if problem.certificate(**best)["primal"] <= 1e-9:
+                return NO_END
         if verdict.get("code") == NO_END or scalars[kernels.PRIMAL] > scalars[kernels.TOL]:
             found = run(inner, elastic(problem), warn=False)
             if _try_farkas(problem, found.y, found.z_lb[:n], found.z_ub[:n], verdict):
@@ -302,6 +304,9 @@ def _try_farkas(
     problem: Any, y: np.ndarray, z_lb: np.ndarray, z_ub: np.ndarray, verdict: dict[str, Any]
 ) -> bool:
     proof, certificate = problem.repaired_farkas(y, z_lb, z_ub)
+    if certificate.tol < certificate["residual"] < NEARLY:
+        y = polished_farkas(problem, proof[0])
+        proof, certificate = problem.repaired_farkas(y, 0 * z_lb, 0 * z_ub)
     met = certificate.met(certificate.tol)
     if met:
         reason = "farkas holds the multipliers that prove it."
@@ -312,6 +317,8 @@ def _try_farkas(
 
 def _try_ray(problem: Any, d: np.ndarray, verdict: dict[str, Any]) -> bool:
     ray, certificate = problem.repaired_ray(d)
+    if certificate.tol < certificate["residual"] < NEARLY:
+        ray, certificate = problem.repaired_ray(polished_ray(problem, ray))
     met = certificate.met(certificate.tol)
     if met:
         verdict.update(code=NO_END, ray=ray, reason="ray holds the direction that proves it.")
