@@ -44,6 +44,7 @@ TOTAL_METHODS = {
     "total_gradient": "scale, z, out",  # returns the value
     "total_conjugate": "scale, u",
     "total_prox": "scale, v, step, out",
+    "probabilities": "z, out",  # of the classes of each sample, where these are the outputs
 }
 # For penalties that are sums over groups: their part of group g, as the fields `order` and `starts`
 # list its coordinates. Vectors are whole ones, of which only those coordinates are touched.

@@ -185,6 +185,14 @@ class Multinomial(Loss):
             for k in range(K):
                 out[first + k] = w[k]
 
+    def probabilities(self, z, out):
+        K = self.n_classes
+        for i in range(z.size // K):
+            first = i * K
+            top, rest = self._sum(z, first)
+            for k in range(first, first + K):
+                out[k] = np.exp(z[k] - z[first + top]) / (1 + rest)
+
     def _polish(self, x, v, first, y, t, p):
         """Newton steps on x - v + t (softmax(x) - e_y) = 0, by Sherman and Morrison."""
         for _ in range(2):

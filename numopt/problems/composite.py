@@ -129,7 +129,8 @@ class Composite(Problem):
         """Coordinate descent for sums over coordinates or groups, else proximal gradient."""
         offers = self.penalty.offers
         splits = (offers("prox_1d") and offers("value_1d")) or offers("prox_group")
-        return "working-set-cd" if splits and self.loss.offers("hessian_1d") else "prox-grad"
+        bends = self.loss.offers("hessian_1d") or self.loss.offers("probabilities")
+        return "working-set-cd" if splits and bends else "prox-grad"
 
     @property
     def dtype(self) -> Any:

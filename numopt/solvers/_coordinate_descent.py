@@ -7,6 +7,7 @@ from numba import types
 
 from numopt.core.generic import (
     CSC,
+    Outputs,
     col_dot,
     conjugate_1d,
     conjugate_bound_1d,
@@ -20,7 +21,7 @@ from numopt.core.generic import (
     predict,
     value_of,
 )
-from numopt.core.jit import kernel
+from numopt.core.jit import inner, kernel
 from numopt.solvers._composite import predict_affine
 from numopt.solvers._units import coordinate, span, stays_zero, violation_of
 
@@ -29,8 +30,28 @@ from numopt.solvers._units import coordinate, span, stays_zero, violation_of
 IN_PLAY, ASIDE, OUT = range(3)
 
 
+def _outputs(X):
+    return getattr(X, "instance_class", None) is Outputs
+
+
+def column_dot(X, j, r):
+    """x_j' r, of coefficient j where there are several outputs."""
+    if isinstance(X, Outputs):
+        return col_dot(X.X, j // X.outputs, r[j % X.outputs :: X.outputs])
+    return col_dot(X, j, r)
+
+
+@generic(column_dot)
+def _column_dot(X, j, r):
+    if _outputs(X):
+        return lambda X, j, r: col_dot(X.X, j // X.outputs, r[j % X.outputs :: X.outputs])
+    return lambda X, j, r: col_dot(X, j, r)
+
+
 def weighted_square(X, j, h):
     """sum_i h_i x_ij^2."""
+    if isinstance(X, Outputs):
+        return weighted_square(X.X, j // X.outputs, h[j % X.outputs :: X.outputs])
     if isinstance(X, CSC):
         start, stop = X.indptr[j], X.indptr[j + 1]
         return h[X.indices[start:stop]] @ X.data[start:stop] ** 2
@@ -39,6 +60,8 @@ def weighted_square(X, j, h):
 
 @generic(weighted_square)
 def _weighted_square(X, j, h):
+    if _outputs(X):
+        return lambda X, j, h: weighted_square(X.X, j // X.outputs, h[j % X.outputs :: X.outputs])
     if isinstance(X, types.Array):
 
         def dense(X, j, h):
@@ -84,7 +107,7 @@ def _feasible_scale(penalty, g):
 def column_dots(X, index, h, out):
     """out = X_W' h."""
     for k in range(index.size):
-        out[k] = col_dot(X, index[k], h)
+        out[k] = column_dot(X, index[k], h)
 
 
 @kernel
@@ -97,9 +120,23 @@ def full_pass(data, w, z, r, g, curvature, violation, standing, known):
     p = n_columns(data.X)
     predict_affine(data, w, z)
     fun = loss_gradient(data.loss, data.scale, z, r) + value_of(data.penalty, w[:p])
-    g[p] = r.sum() if data.intercept else r.dtype.type(0)
-    worst = max(abs(g[p]), visit(data, w, r, g, curvature, violation, standing, IN_PLAY, known))
-    return fun, worst
+    free = constants(data, r, g)
+    return fun, max(free, visit(data, w, r, g, curvature, violation, standing, IN_PLAY, known))
+
+
+@inner
+def constants(data, r, g):
+    """Gradients of the intercepts; the largest."""
+    p = n_columns(data.X)
+    K, worst = g.size - p, 0.0
+    for k in range(K):
+        g[p + k] = 0
+        if data.intercept:
+            for i in range(k, r.size, K):
+                g[p + k] += r[i]
+        if not abs(g[p + k]) <= worst:
+            worst = abs(g[p + k])
+    return worst
 
 
 @kernel
@@ -114,7 +151,7 @@ def visit(data, w, r, g, curvature, violation, standing, which, known):
             start, stop = span(data.penalty, u)
             for k in range(start, stop):
                 j = coordinate(data.penalty, k)
-                g[j] = col_dot(data.X, j, r)
+                g[j] = column_dot(data.X, j, r)
         violation[u] = violation_of(data.penalty, w[:p], g[:p], curvature, u)
         if not violation[u] <= worst:
             worst = violation[u]
@@ -126,10 +163,9 @@ def revisit(data, units, index, w, z, r, g, curvature, violation):
     """The same of the working set alone, where the prediction is up to date."""
     p = n_columns(data.X)
     fun = loss_gradient(data.loss, data.scale, z, r) + value_of(data.penalty, w[:p])
-    g[p] = r.sum() if data.intercept else r.dtype.type(0)
+    worst = constants(data, r, g)
     for k in range(index.size):
-        g[index[k]] = col_dot(data.X, index[k], r)
-    worst = abs(g[p])
+        g[index[k]] = column_dot(data.X, index[k], r)
     for k in range(units.size):
         u = units[k]
         violation[u] = violation_of(data.penalty, w[:p], g[:p], curvature, u)
@@ -184,6 +220,12 @@ def rule_out(data, w, r, g, fun, smoothness, norms, standing, scratch):
     return count
 
 
+@inner
+def column_squares(X, index, h, out):
+    for k in range(index.size):
+        out[index[k]] = max(weighted_square(X, index[k], h), 1e-300)
+
+
 @kernel
 def curvatures(data, z, h, index, out, bound):
     """Weights h_i = scale_i loss''(z_i), floored, and curvatures sum_i h_i x_ij^2 of columns.
@@ -197,8 +239,16 @@ def curvatures(data, z, h, index, out, bound):
     # A flat sample (saturated, or beyond Huber's delta) still gets a little curvature.
     for i in range(z.size):
         h[i] = max(h[i], 1e-6 * largest)
-    for k in range(index.size):
-        out[index[k]] = max(weighted_square(data.X, index[k], h), 1e-300)
+    column_squares(data.X, index, h, out)
+
+
+@kernel
+def even_curvatures(data, h, index, out):
+    """The same where 1/2 bounds the Hessian of each sample's loss of several outputs."""
+    K = h.size // data.scale.size
+    for i in range(h.size):
+        h[i] = 0.5 * data.scale[i // K]
+    column_squares(data.X, index, h, out)
 
 
 @kernel
@@ -210,9 +260,9 @@ def search(data, w, z, r, step, fun, noise, halvings):
     p = n_columns(data.X)
     dz = np.empty_like(z)
     predict(data.X, step[:p], dz)
-    slope = 0.0
+    slope, K = 0.0, w.size - p
     for i in range(z.size):
-        dz[i] += step[p]
+        dz[i] += step[p + i % K]
         slope += r[i] * dz[i]
     full, there = w + step, np.empty_like(z)
     decrease = slope + value_of(data.penalty, full[:p]) - value_of(data.penalty, w[:p])

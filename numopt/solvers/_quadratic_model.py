@@ -22,7 +22,7 @@ class Model(NamedTuple):
 
     units: np.ndarray  # of the working set
     starts: np.ndarray  # units + 1, where the coordinates of each begin
-    index: np.ndarray  # their coordinates
+    members: np.ndarray  # their coordinates
     Q: np.ndarray  # Gram matrix over them
     bounds: np.ndarray  # units, bound on the largest eigenvalue of each unit's own part of Q
     q: np.ndarray  # gradient at w

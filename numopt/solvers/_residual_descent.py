@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from numopt.core.generic import CSC, col_dot, generic, prox_1d
+from numopt.core.generic import CSC, Outputs, generic, prox_1d
 from numopt.core.jit import inner, kernel
+from numopt.solvers._coordinate_descent import _outputs, column_dot
 from numopt.solvers._units import grouped, method_of, value_on, violation_1d
 
 DEPTH = 5  # sweeps between two extrapolations
@@ -14,6 +15,10 @@ DEPTH = 5  # sweeps between two extrapolations
 
 def weighted_axpy(X, j, a, h, r):
     """R += a * h * x_j."""
+    if isinstance(X, Outputs):
+        K, k = X.outputs, j % X.outputs
+        weighted_axpy(X.X, j // K, a, h[k::K], r[k::K])
+        return
     if isinstance(X, CSC):
         start, stop = X.indptr[j], X.indptr[j + 1]
         rows = X.indices[start:stop]
@@ -24,6 +29,13 @@ def weighted_axpy(X, j, a, h, r):
 
 @generic(weighted_axpy)
 def _weighted_axpy(X, j, a, h, r):
+    if _outputs(X):
+
+        def strided(X, j, a, h, r):
+            K, k = X.outputs, j % X.outputs
+            weighted_axpy(X.X, j // K, a, h[k::K], r[k::K])
+
+        return strided
     if isinstance(X, types.Array):
 
         def dense(X, j, a, h, r):
@@ -45,7 +57,7 @@ def _single_pass(penalty, data, model, h, curvature, u, floor):
     for k in range(model.units.size):
         j = model.units[k]
         L = max(curvature[j], floor)
-        grad = col_dot(data.X, j, u)
+        grad = column_dot(data.X, j, u)
         violation = violation_1d(penalty, w[k], grad, L, j)
         if not violation <= worst:
             worst = violation
@@ -64,8 +76,8 @@ def _group_pass(penalty, data, model, h, curvature, u, floor):
     for k in range(model.units.size):
         L = 0.0
         for t in range(model.starts[k], model.starts[k + 1]):
-            j = model.index[t]
-            x[j], v[j] = w[t], col_dot(data.X, j, u)
+            j = model.members[t]
+            x[j], v[j] = w[t], column_dot(data.X, j, u)
             L += curvature[j]
         violation = penalty.subdiff_distance_group(x, v, model.units[k])
         if not violation <= worst:
@@ -74,13 +86,13 @@ def _group_pass(penalty, data, model, h, curvature, u, floor):
             continue
         L = max(L, floor)
         for t in range(model.starts[k], model.starts[k + 1]):
-            v[model.index[t]] = w[t] - v[model.index[t]] / L
+            v[model.members[t]] = w[t] - v[model.members[t]] / L
         penalty.prox_group(v, 1.0 / L, model.units[k], v)
         for t in range(model.starts[k], model.starts[k + 1]):
-            d = v[model.index[t]] - w[t]
+            d = v[model.members[t]] - w[t]
             if d != 0:
-                w[t] = v[model.index[t]]
-                weighted_axpy(data.X, model.index[t], d, h, u)
+                w[t] = v[model.members[t]]
+                weighted_axpy(data.X, model.members[t], d, h, u)
     return worst
 
 
@@ -139,26 +151,28 @@ def model_value(penalty, model, w, u, r, h):
 
 
 @kernel
-def descend_residual(penalty, data, model, r, h, curvature, u, tol, sweeps, floor):
+def descend_residual(penalty, data, model, r, h, curvature, u, shift, tol, sweeps, floor):
     """Cyclic proximal steps on the model with weights h at gradient r, without a Gram matrix.
 
     With an intercept its shift db is minimised over before every sweep. Every few sweeps the last
     iterates are extrapolated, which counts where it lowers the model. Returns the largest
-    violation and db.
+    violation and adds db to `shift`.
     """
     n, m = u.size, model.w.size
     points, images = np.empty((DEPTH + 1, m), u.dtype), np.empty((DEPTH + 1, n), u.dtype)
-    shifts, steps, c = np.empty(DEPTH + 1), np.empty((DEPTH, m)), np.empty(DEPTH)
-    mass = 0.0
-    for i in range(n):
-        mass += h[i]
-    worst, shift, stored = 0.0, 0.0, 0
+    K = shift.size
+    shifts, steps, c = np.empty((DEPTH + 1, K)), np.empty((DEPTH, m)), np.empty(DEPTH)
+    worst, stored = 0.0, 0
     for _ in range(sweeps):
         if data.intercept:
-            db = -u.sum() / mass
-            shift += db
-            for i in range(n):
-                u[i] += h[i] * db
+            for k in range(K):
+                total, mass = 0.0, 0.0
+                for i in range(k, n, K):
+                    total += u[i]
+                    mass += h[i]
+                shift[k] -= total / mass
+                for i in range(k, n, K):
+                    u[i] -= h[i] * (total / mass)
         worst = one_pass(penalty, data, model, h, curvature, u, floor)
         if worst <= tol:
             break
@@ -172,16 +186,17 @@ def descend_residual(penalty, data, model, r, h, curvature, u, tol, sweeps, floo
                 steps[a, k] = points[a + 1, k] - points[a, k]
         if not combination(steps, c):
             continue
-        w_new, u_new, shift_new = np.zeros_like(model.w), np.zeros_like(u), 0.0
+        w_new, u_new, shift_new = np.zeros_like(model.w), np.zeros_like(u), np.zeros_like(shift)
         for a in range(DEPTH):
-            shift_new += c[a] * shifts[a + 1]
+            for k in range(K):
+                shift_new[k] += c[a] * shifts[a + 1, k]
             for k in range(m):
                 w_new[k] += c[a] * points[a + 1, k]
             for i in range(n):
                 u_new[i] += c[a] * images[a + 1, i]
         before = model_value(penalty, model, model.w, u, r, h)
         if model_value(penalty, model, w_new, u_new, r, h) < before:
-            shift = shift_new
+            shift[:] = shift_new
             model.w[:] = w_new
             u[:] = u_new
-    return worst, shift
+    return worst

@@ -200,7 +200,7 @@ def _group_sweep(penalty, model, floor):
         if not model.bounds[k] > 0:
             continue
         for t in range(start, stop):
-            x[model.index[t]], v[model.index[t]] = w[t], q[t]
+            x[model.members[t]], v[model.members[t]] = w[t], q[t]
         violation = penalty.subdiff_distance_group(x, v, u)
         if not violation <= worst:
             worst = violation
@@ -208,12 +208,12 @@ def _group_sweep(penalty, model, floor):
             continue
         step = 1.0 / max(model.bounds[k], floor)
         for t in range(start, stop):
-            v[model.index[t]] = w[t] - step * q[t]
+            v[model.members[t]] = w[t] - step * q[t]
         penalty.prox_group(v, step, u, v)
         for t in range(start, stop):
-            d = v[model.index[t]] - w[t]
+            d = v[model.members[t]] - w[t]
             if d != 0:
-                w[t] = v[model.index[t]]
+                w[t] = v[model.members[t]]
                 for i in range(q.size):
                     q[i] += d * Q[i, t]
     return worst
@@ -239,7 +239,7 @@ def _single_value(penalty, model, w):
 def _group_value(penalty, model, w):
     total = 0.0
     for t in range(w.size):
-        model.x[model.index[t]] = w[t]
+        model.x[model.members[t]] = w[t]
     for k in range(model.units.size):
         total += penalty.value_group(model.x, model.units[k])
     return total
@@ -296,8 +296,8 @@ def _single_curvatures(penalty, model, slopes, place, H):
 
 def _group_slopes(penalty, model, slopes):
     x, flat = model.x, penalty.l1_part()
-    for t in range(model.index.size):
-        x[model.index[t]] = model.w[t]
+    for t in range(model.members.size):
+        x[model.members[t]] = model.w[t]
         slopes[t] = np.nan
     for k in range(model.units.size):
         u = model.units[k]

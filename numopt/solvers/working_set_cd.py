@@ -11,12 +11,13 @@ import scipy.sparse as sp
 from numopt.core.engine import BREAKDOWN, DONE, GROW, RUNNING, Solver, time_left
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count
-from numopt.solvers._composite import start_point
+from numopt.solvers._composite import free_part, start_point
 from numopt.solvers._coordinate_descent import (
     ASIDE,
     IN_PLAY,
     column_dots,
     curvatures,
+    even_curvatures,
     full_pass,
     revisit,
     rule_out,
@@ -26,6 +27,7 @@ from numopt.solvers._coordinate_descent import (
 )
 from numopt.solvers._quadratic_model import Model, gram_of, minimise, source_of, unit_bounds
 from numopt.solvers._residual_descent import descend_residual
+from numopt.solvers._softmax_model import class_columns, class_probabilities, softmax_model
 from numopt.solvers._units import coordinates, count_units, grouped, units_holding
 
 # Places in State.scalars.
@@ -53,11 +55,11 @@ class State(NamedTuple):
     scratch: np.ndarray  # 2 x p
     units: np.ndarray  # the working set
     starts: np.ndarray  # where the coordinates of each of its units begin
-    index: np.ndarray  # its coordinates
+    members: np.ndarray  # its coordinates
     source: Any  # what the Gram matrix is made from, and where; None without one
     gram: np.ndarray  # weighted Gram matrix of its columns
     bounds: np.ndarray  # bound on the largest eigenvalue of each unit's part of it
-    mean: np.ndarray  # weighted means of its columns
+    cross: np.ndarray  # its products with the columns of the intercepts, one for each output
     scalars: np.ndarray  # see the names above
 
 
@@ -124,7 +126,7 @@ class WorkingSetCD(Solver):
     name: ClassVar[str] = "working-set-cd"
     accepts: ClassVar[tuple[str, ...]] = ("Composite",)
     needs: ClassVar[dict[str, tuple[str, ...]]] = {
-        "loss": ("value_1d", "gradient_1d", "hessian_1d"),
+        "loss": ("value_1d|total", "gradient_1d|total_gradient", "hessian_1d|probabilities"),
         "penalty": ("value_1d|value_group", "prox_1d|prox_group"),
     }
     check_every: ClassVar[int] = 1
@@ -139,20 +141,21 @@ class WorkingSetCD(Solver):
         require_count(self.gram_limit, "gram_limit")
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
-        n, p = problem.A.shape
+        p, K = problem.size, problem.outputs
+        n = problem.A.shape[0] * K
         dtype, penalty = problem.dtype, problem.penalty
         scalars = np.zeros(7)
         tol = problem.default_tol if self.tol is None else self.tol
         scalars[LIMIT] = tol * problem.scales()[0]
         scalars[TARGET] = 0.5 * scalars[LIMIT]
         scalars[INNER] = 0.3
-        tall, wide = np.zeros((3, n), dtype), np.zeros((4, p + 1), dtype)
+        tall, wide = np.zeros((3, n), dtype), np.zeros((4, p + K), dtype)
         units, none = count_units(penalty, p), np.zeros(0, np.int64)
         state = State(
             problem.lowered(), start_point(problem, x0, warm), tall[0], tall[1], wide[0],
             np.zeros(units, dtype), np.zeros(units, np.int8), tall[2], np.ones(p, dtype),
             wide[2:], none, np.zeros(1, np.int64), none, None,
-            np.zeros((0, 0), dtype, "F"), np.zeros(0, dtype), np.zeros(0, dtype), scalars,
+            np.zeros((0, 0), dtype, "F"), np.zeros(0, dtype), np.zeros((0, K), dtype), scalars,
         )  # fmt: skip
         # Without a distance, violations are moves of the prox, whose steps these give.
         _weigh(state, none if _knows_distance(penalty) else np.arange(p))
@@ -178,7 +181,7 @@ class WorkingSetCD(Solver):
             # Newton's steps on the working set cost little next to a pass over A.
             for _ in range(20):
                 s[FUN], s[RESIDUAL] = revisit(
-                    state.data, state.units, state.index, state.w, state.z, state.r, state.g,
+                    state.data, state.units, state.members, state.w, state.z, state.r, state.g,
                     state.curvature, state.violation,
                 )  # fmt: skip
                 if s[RESIDUAL] <= max(0.1 * before, 0.5 * s[TARGET]):
@@ -213,10 +216,10 @@ class WorkingSetCD(Solver):
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         p = problem.size
-        point = {"x": state.w[:p], "working_set_size": int(state.index.size)}
+        point = {"x": state.w[:p], "working_set_size": int(state.members.size)}
         warm = {"x": point["x"]}
         if problem.fit_intercept:
-            point["intercept"] = warm["intercept"] = state.w[p]
+            point["intercept"] = warm["intercept"] = free_part(state.w, p)
         return {**point, "warm_start": warm}
 
     def work(self, problem: Any) -> float:
@@ -227,30 +230,32 @@ class WorkingSetCD(Solver):
         penalty = problem.penalty
         outside = state.violation.copy()
         outside[state.units] = 0
-        old, size = state.units.size, state.index.size
+        old, size, p = state.units.size, state.gram.shape[0], problem.size
         if old == 0:
-            outside[units_holding(penalty, state.w[:-1] != 0)] = np.inf  # the start's support
+            outside[units_holding(penalty, state.w[:p] != 0)] = np.inf  # the start's support
         room = max(self.first, old, int((outside == np.inf).sum()))
         count = min(room, int((outside > 0.5 * state.scalars[TARGET]).sum()))
-        if old == 0 and problem.size <= self.first:
+        if old == 0 and p <= self.first:
             count = outside.size  # few columns: all at once, and one model is enough
         new = np.argpartition(-outside, count - 1)[:count] if count else state.units[:0]
         units = np.concatenate([state.units, np.sort(new)])
         starts, index = coordinates(penalty, units)
         state.standing[units] = IN_PLAY
-        state = state._replace(units=units, starts=starts, index=index)
+        state = state._replace(units=units, starts=starts, members=index)
         if not self._wants_gram(problem, index):
             if problem.loss.quadratic:
                 _weigh(state, index)
             return state._replace(source=None, gram=state.gram[:0, :0])
+        if problem.outputs > 1:
+            return state._replace(source=class_columns(problem, index))
         state = state._replace(source=source_of(problem, state.data.X, index))
         if not problem.loss.quadratic:
             return state
-        gram, mean = gram_of(*state.source, state.h, state.gram), _means(state)
-        if problem.fit_intercept:
-            gram[:, size:] -= np.outer(mean, mean[size:])
+        gram, cross = gram_of(*state.source, state.h, state.gram), _means(state)
+        if problem.fit_intercept:  # the weights of the samples sum to 1
+            gram[:, size:] -= cross @ cross[size:].T
             gram[size:, :size] = gram[:size, size:].T
-        return state._replace(gram=gram, mean=mean, bounds=_bounds(starts, gram))
+        return state._replace(gram=gram, cross=cross, bounds=_bounds(starts, gram))
 
     def _wants_gram(self, problem: Any, index: np.ndarray) -> bool:
         """Whether moves cost less on a Gram matrix than on the columns themselves."""
@@ -258,8 +263,8 @@ class WorkingSetCD(Solver):
             return False
         if index.size <= 2 * SMALL or not sp.issparse(problem.A):
             return True
-        indptr = problem.A.indptr
-        return bool(index.size < 8 * (indptr[index + 1] - indptr[index]).mean())
+        indptr, columns = problem.A.indptr, index // problem.outputs
+        return bool(index.size < 8 * (indptr[columns + 1] - indptr[columns]).mean())
 
     def _decrease(self, problem: Any, state: State) -> bool:
         """Minimise a model whose promise the objective keeps; False if there is none.
@@ -280,7 +285,7 @@ class WorkingSetCD(Solver):
 
     def _minimise_model(self, problem: Any, state: State) -> bool:
         """Step to the minimiser of the model on the working set; whether a step was found."""
-        s, index, penalty = state.scalars, state.index, problem.penalty
+        s, index, penalty = state.scalars, state.members, problem.penalty
         quadratic, dense = problem.loss.quadratic, state.source is not None
         # With a Gram matrix sweeps are cheap next to a pass over A: solve the model well.
         final = quadratic and index.size == problem.size
@@ -291,47 +296,65 @@ class WorkingSetCD(Solver):
         goal = 0.05 if final and dense and state.w.dtype == np.float64 else 0.5
         tol = max(share * s[RESIDUAL], goal * s[TARGET])
         if not quadratic:
-            columns = state.index[:0] if dense else state.index
+            columns = state.members[:0] if dense else state.members
             _weigh(state, columns, s[LIFT], problem.loss.smoothness)
-        mass = float(state.h.sum())
-        if not mass > 0:  # the loss is straight here, as Huber's far from the data
+        if not state.h.sum() > 0:  # the loss is straight here, as Huber's far from the data
             return False
-        gram, bounds, mean = state.gram, state.bounds, state.mean
-        if dense and not quadratic:
-            gram, mean = gram_of(*state.source, state.h, state.gram[:0, :0]), _means(state)
-            if problem.fit_intercept:
-                gram -= np.outer(mean, mean / mass)
-            bounds = _bounds(state.starts, gram)
+        p, pen, d_free = problem.size, state.data.penalty, np.zeros(problem.outputs, state.w.dtype)
         q, w = state.g[index], state.w[index]
-        if dense and problem.fit_intercept:
-            q -= state.g[-1] * (mean / mass)
-        model = Model(state.units, state.starts, index, gram, bounds, q, w, *state.scratch)
-        pen = state.data.penalty
+        model = Model(
+            state.units, state.starts, index, state.gram, state.bounds, q, w, *state.scratch
+        )
         if dense:
+            gram, bounds, cross, inverse = _hessian(problem, state)
+            pull = inverse @ state.g[p:]
+            if problem.fit_intercept:
+                q -= cross @ pull
+            model = model._replace(Q=gram, bounds=bounds)
             minimise(pen, model, tol, _knows_distance(penalty), penalty.concavity)
-            shift = -(state.g[-1] + mean @ (w - state.w[index])) / mass
+            if problem.fit_intercept:
+                d_free -= pull + inverse @ (cross.T @ (w - state.w[index]))
         else:
-            u, shift = state.r.copy(), 0.0
-            for _ in range(10):
-                worst, moved = descend_residual(
-                    pen, state.data, model, state.r, state.h, state.curvature, u, tol, 20,
+            u = state.r.copy()
+            # Weights that only bound the curvature deserve few sweeps.
+            for _ in range(10 if problem.outputs == 1 else 1):
+                worst = descend_residual(
+                    pen, state.data, model, state.r, state.h, state.curvature, u, d_free, tol, 20,
                     1.05 * penalty.concavity,
                 )  # fmt: skip
-                shift += moved
                 if worst <= tol or time_left() < 0:
                     break
-        if not problem.fit_intercept:
-            shift = 0.0
         if quadratic:
             state.w[index] = w
-            state.w[-1] += shift
+            state.w[p:] += d_free
             return True
         step = np.zeros_like(state.w)
         step[index] = w - state.w[index]
-        step[-1] = shift
+        step[p:] = d_free
         noise = 10 * np.finfo(w.dtype).eps * abs(s[FUN])
         halvings = 10 if problem.loss.smoothness else 30
         return bool(search(state.data, state.w, state.z, state.r, step, s[FUN], noise, halvings))
+
+
+def _hessian(problem: Any, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of the model, minimised over the intercepts; with its part across and the inverse of theirs.
+
+    For a quadratic loss that is known from growing the working set.
+    """
+    if problem.loss.quadratic:
+        return state.gram, state.bounds, state.cross, np.ones((1, 1), state.w.dtype)
+    if problem.outputs > 1:
+        P = np.empty_like(state.z)
+        class_probabilities(state.data.loss, state.z, P)
+        P, lift = P.reshape(-1, problem.outputs), float(state.scalars[LIFT])
+        gram, cross, constants = softmax_model(state.source, P, state.data.scale, lift)
+        inverse = np.linalg.pinv(constants, rcond=1e-10, hermitian=True)
+    else:
+        gram, cross = gram_of(*state.source, state.h, state.gram[:0, :0]), _means(state)
+        inverse = np.full((1, 1), 1 / state.h.sum())
+    if problem.fit_intercept:
+        gram -= cross @ inverse @ cross.T
+    return gram, _bounds(state.starts, gram), cross, inverse
 
 
 def _knows_distance(penalty: Any) -> bool:
@@ -384,9 +407,9 @@ def _rule_out(problem: Any, state: State) -> None:
 
 
 def _means(state: State) -> np.ndarray:
-    out = np.zeros(state.index.size, state.h.dtype)
+    out = np.zeros((state.members.size, 1), state.h.dtype)
     if state.data.intercept:
-        column_dots(state.data.X, state.index, state.h, out)
+        column_dots(state.data.X, state.members, state.h, out[:, 0])
     return out
 
 
@@ -400,6 +423,9 @@ def _weigh(
     state: State, columns: np.ndarray, lift: float = 0.0, smoothness: float | None = None
 ) -> None:
     """Weights of the model at z, lifted by a share of their bound; curvatures of some columns."""
+    if state.h.size > state.data.scale.size:  # several outputs
+        even_curvatures(state.data, state.h, columns, state.curvature)
+        return
     bound = lift * (smoothness or 0.0)
     if lift > 0 and not smoothness:  # no bound is known: of the largest weight instead
         curvatures(state.data, state.z, state.h, columns[:0], state.curvature, 0.0)
