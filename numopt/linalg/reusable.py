@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from numopt.core.result import Status
-from numopt.core.validate import as_vector, require_choice, require_length
+from numopt.core.validate import as_array, as_vector, require_choice, require_length
 from numopt.linalg import krylov
 from numopt.linalg.banded import BandedLDL
 from numopt.linalg.forest import ForestLDL
@@ -297,8 +297,9 @@ class ReusableSolver:
 
         Parameters
         ----------
-        b : array (n,)
-        x0 : array (n,), optional
+        b : array (n,) or (n, k)
+            One right-hand side, or k as columns.
+        x0 : array of the shape of b, optional
             Start of iterative methods.
 
         Raises
@@ -311,13 +312,38 @@ class ReusableSolver:
         if not self._ready:
             raise np.linalg.LinAlgError(self.message)
         dtype = np.float32 if self._values.dtype == np.float32 else np.float64
-        b = require_length(as_vector(b, "b", dtype), self.n, "b")
+        b = self._right_hand(b, "b", dtype)
         if x0 is not None:
-            x0 = require_length(as_vector(x0, "x0", dtype), self.n, "x0")
-        self.solves += 1
-        x = self._solve_direct(b) if self.chosen in DIRECT else self._solve_iterative(b, x0)
+            x0 = self._right_hand(x0, "x0", dtype)
+            if x0.shape != b.shape:
+                raise ValueError(f"x0 has shape {x0.shape}, expected {b.shape} as b")
+        self.solves += 1 if b.ndim == 1 else b.shape[1]
+        if self.chosen in DIRECT:
+            x = self._solve_direct(b)
+        elif b.ndim == 1:
+            x = self._solve_iterative(b, x0)
+        else:
+            x = self._solve_columns(b, x0)
         self._last = x, b
         return x
+
+    def _right_hand(self, b: Any, name: str, dtype: Any) -> np.ndarray:
+        if np.ndim(b) != 2:
+            return require_length(as_vector(b, name, dtype), self.n, name)
+        b = as_array(b, name, 2, dtype)
+        if b.shape[0] != self.n:
+            raise ValueError(f"{name} has {b.shape[0]} rows, expected {self.n}")
+        return b
+
+    def _solve_columns(self, B: np.ndarray, X0: Any) -> np.ndarray:
+        """Columns by an iterative method; the status is the first that is not OPTIMAL."""
+        X, verdict = np.empty_like(B, order="F"), (Status.OPTIMAL, "Nothing to solve for.")
+        for k in range(B.shape[1]):
+            X[:, k] = self._solve_iterative(B[:, k].copy(), None if X0 is None else X0[:, k].copy())
+            if k == 0 or verdict[0] is Status.OPTIMAL:
+                verdict = self.status, self.message
+        self.status, self.message = verdict
+        return X
 
     def _solve_direct(self, b: np.ndarray) -> np.ndarray:
         if self.chosen in ("ldl", "cholesky"):
@@ -325,12 +351,12 @@ class ReusableSolver:
             x = self._backend.solve(b, refine=self.refine)
             self.iterations += self._backend.refinements - before
         else:
-            x = self._backend.solve(b)
+            x = self._backend.solve(b) if b.size else np.zeros_like(b)
         self.status, self.message = Status.OPTIMAL, "Solved by factorisation."
         if not np.isfinite(x).all():
             self.status = Status.NUMERICAL_TROUBLE
             self.message = "The solution overflows: A is singular to working precision."
-        return x
+        return x.astype(b.dtype, copy=False)  # some factors are in float64 only
 
     def _solve_iterative(self, b: np.ndarray, x0: Any) -> np.ndarray:
         A, options = self.matrix, {"x0": x0, "rtol": self.rtol, "max_iter": self.max_iter}
@@ -355,13 +381,13 @@ class ReusableSolver:
 
     @property
     def residual(self) -> float:
-        """|b - A x|_2 / |b|_2 of the last solve, in float64."""
+        """|b - A x|_2 / |b|_2 of the last solve, in float64; of several columns the largest."""
         if self._last is None:
             raise ValueError("nothing is solved yet")
         x, b = self._last
         r = np.asarray(b, np.float64) - self.matrix @ np.asarray(x, np.float64)
-        size = float(np.linalg.norm(b))
-        return float(np.linalg.norm(r)) / size if size else float(np.linalg.norm(r))
+        sizes, lengths = np.linalg.norm(b, axis=0), np.linalg.norm(r, axis=0)
+        return float(np.max(lengths / np.where(sizes > 0, sizes, 1), initial=0.0))
 
     @property
     def success(self) -> bool:

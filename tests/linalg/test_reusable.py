@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from numopt.core.result import Status
 from numopt.linalg import ReusableSolver, Sweeps, cg
@@ -92,6 +94,98 @@ def test_one_triangle(triangle):
         np.testing.assert_allclose(A @ solver.solve(np.ones(36)), 1, atol=1e-6)
     with pytest.raises(ValueError, match="method='gmres' needs triangle='full'"):
         ReusableSolver("gmres", triangle=triangle).analyze(part)
+
+
+@pytest.mark.parametrize("method", [*SYMMETRIC, "banded", "forest"])
+def test_several_right_hand_sides(method):
+    A = chain(40) if method == "forest" else laplacian(6)
+    n = A.shape[0]
+    B = np.random.default_rng(0).standard_normal((n, 11))
+    solver = ReusableSolver(method, rtol=1e-10).analyze(A)
+    solver.update(A)
+    X = solver.solve(B)
+    assert X.shape == B.shape and solver.solves == 11 and solver.success
+    r = np.linalg.norm(B - A @ X, axis=0) / np.linalg.norm(B, axis=0)
+    assert solver.residual == pytest.approx(r.max()) and solver.residual <= 1e-10
+    before = solver.iterations
+    again = solver.solve(B, X)
+    np.testing.assert_allclose(again, X, rtol=1e-12)
+    assert solver.chosen in DIRECT or solver.iterations == before
+    assert solver.solve(B[:, :0]).shape == (n, 0) and solver.residual == 0
+    with pytest.raises(ValueError, match="b has 3 rows, expected"):
+        solver.solve(np.ones((3, 2)))
+    with pytest.raises(ValueError, match="x0 has shape"):
+        solver.solve(B, X[:, :2])
+    with pytest.raises(ValueError, match="b has nan"):
+        solver.solve(np.where(np.arange(11) == 4, np.nan, B))
+
+
+def test_the_status_of_several_columns_is_that_of_the_worst():
+    A = laplacian(8) - 2 * sp.eye_array(64)  # indefinite
+    values, Q = np.linalg.eigh(A.toarray())
+    B = Q[:, [40, 50, 0, 45]]  # the third one leads into negative curvature
+    assert values[0] < 0 < values[40]
+    solver = ReusableSolver("cg").analyze(A)
+    solver.update(A)
+    solver.solve(B)
+    assert solver.status is Status.NON_CONVEX and not solver.success
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    method=st.sampled_from([*SYMMETRIC, "banded"]),
+    n=st.integers(1, 30),
+    density=st.sampled_from([0.0, 0.1, 0.5]),
+    decades=st.sampled_from([0.0, 2.0, 5.0]),
+    dtype=st.sampled_from([np.float64, np.float32]),
+    index=st.sampled_from([np.int32, np.int64]),
+    seed=st.integers(0, 10**6),
+)
+def test_claims_hold_on_random_matrices(method, n, density, decades, dtype, index, seed):
+    """Duplicates, scales over many decades, both index types: success is never a mere claim."""
+    rng = np.random.default_rng(seed)
+    R = sp.random_array((n, n), density=density, rng=rng, data_sampler=rng.standard_normal)
+    s = sp.diags_array(10 ** rng.uniform(-decades / 2, decades / 2, n))
+    A = sp.coo_array(s @ (R @ R.T + sp.diags_array(rng.uniform(0.5, 2, n))) @ s)
+    A = sp.coo_array((A + A.T) / 2)
+    half = (A.data / 2).astype(dtype)
+    i, j = A.coords[0].astype(index), A.coords[1].astype(index)
+    doubled = sp.coo_array((np.r_[half, half], (np.r_[i, i], np.r_[j, j])), shape=(n, n))
+    solver = ReusableSolver(method).analyze(doubled)
+    b = rng.standard_normal(n).astype(dtype)
+    if not solver.update(doubled):
+        assert dtype == np.float32 and decades > 0  # lost in rounding, and said
+        return
+    x = solver.solve(b)
+    exact = doubled.tocsr().astype(float)
+    residual = np.linalg.norm(b - exact @ x.astype(float)) / np.linalg.norm(b)
+    assert solver.residual == pytest.approx(residual, rel=1e-6, abs=1e-12) and x.dtype == dtype
+    if solver.chosen in DIRECT:
+        size = np.abs(exact).sum(axis=1).max() * np.abs(x).max() + np.abs(b).max()
+        error = np.abs(b - exact @ x.astype(float)).max() / size
+        assert solver.success and error <= 100 * np.finfo(dtype).eps
+    else:
+        tolerance = 1e-5 if dtype == np.float32 else 1e-8
+        assert not solver.success or residual <= 1.1 * tolerance
+        assert solver.success or decades > 0 or dtype == np.float32
+
+
+def test_empty_rows():
+    A = sp.csr_array(np.diag([2.0, 0.0, 4.0]))
+    A.eliminate_zeros()
+    solver = ReusableSolver("ldl").analyze(A)
+    assert solver.update(A) and solver.inertia == (2, 0, 1)
+    np.testing.assert_allclose(solver.solve(np.array([2.0, 0.0, 4.0])), [1, 0, 1])
+    for method in ("cholesky", "lu", "ic", "ssor", "cg", "banded", "forest"):
+        solver = ReusableSolver(method).analyze(A)
+        assert not solver.update(A) and solver.status is not Status.OPTIMAL
+    for method in ("minres", "gmres"):
+        solver = ReusableSolver(method).analyze(A)
+        assert solver.update(A)
+        np.testing.assert_allclose(solver.solve(np.array([2.0, 0.0, 4.0])), [1, 0, 1], atol=1e-8)
+        assert solver.success
+        solver.solve(np.ones(3))
+        assert not solver.success and solver.residual > 0.5
 
 
 # ---- the choice of a method ----------------------------------------------------------------------
