@@ -250,9 +250,7 @@ def _solve(
         from numopt.problems.smooth_composite import SmoothComposite
 
         problem = SmoothComposite(fun, block, **common)
-    solver = engine.pick(
-        method if isinstance(method, engine.Solver) else method.name, problem, fields
-    )
+    solver = engine.pick(method() if isinstance(method, type) else method, problem, fields)
     result = engine.run(solver, problem, x0, callback=_adapted(callback))
     _add_derivatives(result, problem)
     return result

@@ -117,6 +117,11 @@ class SmoothComposite(Oracle):
         return is_set(self.penalty)
 
     @property
+    def stays_inside(self) -> bool:
+        """Whether `fun` is to be called in a convex set alone."""
+        return bool(self.penalty.convex and (self.is_set or hasattr(self.penalty, "lower")))
+
+    @property
     def gate(self) -> str:
         """Name of the entry of the certificate that measures optimality."""
         penalty = self.penalty
@@ -146,8 +151,8 @@ class SmoothComposite(Oracle):
         lower, upper = self.penalty.lower, self.penalty.upper
         return np.broadcast_to(lower, n).astype(float), np.broadcast_to(upper, n).astype(float)
 
-    def objective(self, x: Any) -> float:
-        """f(x) + penalty(x); over a set f(x)."""
+    def objective(self, x: Any, curvature: float | None = None) -> float:
+        """f(x) + penalty(x); over a set f(x). `curvature` is not looked at."""
         x = self._point(x)
         return self.value(x) + (0.0 if self.is_set else self.penalty.value(x))
 

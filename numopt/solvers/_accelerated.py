@@ -37,12 +37,16 @@ X, U, Y, G, TRIAL, TRIAL_G, X_G, SCRATCH, LONG = range(9)
     STEP,  # of the fixed-point residual
     CONCAVITY,  # c: penalty + c |x|^2 / 2 is convex
     EPS,  # of the working precision
-    MOVED,  # length of the last step, a bound for the noise in it
-) = range(13)
+    MOVED,  # squared length of the last step from y
+    NEEDED,  # least M that the quadratic bound needed there, times MOVED
+    TRIAL_FUN,  # F(trial)
+) = range(15)
 # Places in State.counts.
 REQUEST, WITH_GRADIENT, TRIALS, EXACT, FRESH = range(5)
 # REQUEST: where values are wanted; the gradient at a trial only WITH_GRADIENT.
 AT_X, AT_Y, AT_TRIAL, STUCK, UNBOUNDED = range(5)
+# What to do with a trial: accept it, try again with another M, go on from x, or give up.
+ACCEPTED, AGAIN, FROM_X, HOPELESS = range(4)
 # How u moves: not at all, or as in the module's docstring.
 PLAIN, FISTA, LAN = range(3)
 
@@ -62,7 +66,7 @@ def new_state(penalty: Any, w: np.ndarray, size: int, metric: np.ndarray, eps: f
     """State at w, where values are wanted first."""
     vectors = np.zeros((9, w.size), w.dtype)
     vectors[X] = vectors[U] = vectors[Y] = w
-    scalars, counts = np.zeros(13), np.zeros(5, np.int64)
+    scalars, counts = np.zeros(15), np.zeros(5, np.int64)
     scalars[ALPHA], scalars[EPS], scalars[FUN] = 1.0, eps, np.inf
     scalars[STEP] = 1.0
     counts[REQUEST], counts[FRESH] = AT_X, 1
@@ -72,28 +76,42 @@ def new_state(penalty: Any, w: np.ndarray, size: int, metric: np.ndarray, eps: f
 @kernel
 def receive(state, mode):
     """Take in the values asked for and ask for the next: 1 at the end of an iteration, else 0."""
-    request, s, v = state.counts[REQUEST], state.scalars, state.vectors
-    if request == AT_TRIAL:
-        return _judge(state, mode)
-    if request == AT_Y:
-        if s[Y_F] < np.inf and dot(v[G], v[G]) < np.inf:
-            _propose(state)
-        elif s[ALPHA] < 1.0:
-            _restart(state)  # y lies outside the domain of f
+    s, v, counts = state.scalars, state.vectors, state.counts
+    # Each helper is called from one place: the compiler copies them into every caller.
+    verdict, measure, done = AGAIN, False, 0
+    if counts[REQUEST] == AT_TRIAL:
+        verdict = _judge(state)
+        if verdict == ACCEPTED:
+            _accept(state, mode)
+            measure = counts[WITH_GRADIENT] != 0
+            done = 1
+    elif counts[REQUEST] == AT_X:
+        if counts[FRESH]:
+            s[FUN] = s[X_F] + value_of(state.penalty, v[X, : state.size])
+            counts[FRESH] = 0
         else:
-            state.counts[REQUEST] = STUCK
-        return 0
-    done = 0 if state.counts[FRESH] else 1
-    if state.counts[FRESH]:
-        s[FUN] = s[X_F] + value_of(state.penalty, v[X, : state.size])
-        state.counts[FRESH] = 0
-    else:
-        s[TARGET] *= 0.5  # the estimate was too kind
-    _measure(state)
-    if s[ALPHA] == 1.0:
-        _restart(state)
-    else:
-        state.counts[REQUEST] = AT_Y
+            s[TARGET] *= 0.5  # the estimate was too kind
+            done = 1
+        verdict, measure = ACCEPTED, True
+    elif not (s[Y_F] < np.inf and dot(v[G], v[G]) < np.inf):  # y lies outside the domain of f
+        verdict = FROM_X if s[ALPHA] < 1.0 else HOPELESS
+    if measure:
+        _measure(state)
+    if verdict == ACCEPTED:
+        counts[REQUEST] = AT_Y
+        if s[FUN] < LOWEST_FUN:
+            counts[REQUEST] = UNBOUNDED
+        elif s[ALPHA] == 1.0 and measure:
+            verdict = FROM_X
+        elif s[RESIDUAL] <= s[TARGET] and not counts[EXACT]:
+            counts[REQUEST] = AT_X
+            done = 0
+    if verdict == FROM_X:
+        verdict = _restart(state)
+    if verdict == AGAIN:
+        _propose(state)
+    elif verdict == HOPELESS:
+        counts[REQUEST] = STUCK
     return done
 
 
@@ -154,33 +172,30 @@ def _first_curvature(state):
 
 
 @inner
-def _judge(state, mode):
-    """Accept the trial as the next x, or ask for another."""
-    v, s, counts, p = state.vectors, state.scalars, state.counts, state.size
+def _judge(state):
+    """What to do with the trial."""
+    v, s, counts = state.vectors, state.scalars, state.counts
     slope = 0.0
     for j in range(v.shape[1]):
         slope += v[G, j] * (v[TRIAL, j] - v[Y, j])
-    # The M that the bound needs at this trial.
+    # The M that the bound needs at this trial, times the length of the step.
     needed = 2 * (s[TRIAL_F] - s[Y_F] - slope)
     if counts[WITH_GRADIENT]:
         needed = difference_dot(v[TRIAL_G], v[G], v[TRIAL], v[Y]) * (1 - 1e-8)
-    fits = s[TRIAL_F] < np.inf and (s[MOVED] == 0 or needed <= s[CURVATURE] * s[MOVED])
-    if not fits:
+    s[NEEDED] = needed
+    if not (s[TRIAL_F] < np.inf and (s[MOVED] == 0 or needed <= s[CURVATURE] * s[MOVED])):
         counts[TRIALS] += 1
         if counts[TRIALS] > MAX_TRIALS or not s[CURVATURE] < 1e100:
-            counts[REQUEST] = STUCK
-            return 0
+            return HOPELESS
         factor = 2.0
         if s[MOVED] > 0 and needed < np.inf:
             factor = min(max(1.1 * needed / s[MOVED] / s[CURVATURE], 2.0), 100.0)
         s[CURVATURE] *= factor
-        _propose(state)
-        return 0
-    fun = s[TRIAL_F] + value_of(state.penalty, v[TRIAL, :p])
-    if s[ALPHA] < 1.0 and not fun <= s[FUN] + 4 * s[EPS] * abs(s[FUN]):
-        _restart(state)  # the objective would rise
-        return 0
-    return _accept(state, fun, needed, mode)
+        return AGAIN
+    s[TRIAL_FUN] = s[TRIAL_F] + value_of(state.penalty, v[TRIAL, : state.size])
+    if s[ALPHA] < 1.0 and not s[TRIAL_FUN] <= s[FUN] + 4 * s[EPS] * abs(s[FUN]):
+        return FROM_X  # the objective would rise
+    return ACCEPTED
 
 
 @inner
@@ -192,16 +207,14 @@ def _restart(state):
     s[ALPHA] = 1.0
     if not state.counts[EXACT]:
         state.counts[REQUEST] = AT_Y
-    elif s[X_F] < np.inf and dot(v[X_G], v[X_G]) < np.inf:
-        copy_into(v[X_G], v[G])
-        s[Y_F] = s[X_F]
-        _propose(state)
-    else:
-        state.counts[REQUEST] = STUCK
+        return ACCEPTED
+    copy_into(v[X_G], v[G])
+    s[Y_F] = s[X_F]
+    return AGAIN if s[X_F] < np.inf and dot(v[X_G], v[X_G]) < np.inf else HOPELESS
 
 
 @inner
-def _accept(state, fun, needed, mode):
+def _accept(state, mode):
     """Step to the trial; the next y."""
     v, s, counts = state.vectors, state.scalars, state.counts
     uphill, worst = 0.0, 0.0
@@ -216,13 +229,14 @@ def _accept(state, fun, needed, mode):
         for j in range(v.shape[1]):
             v[U, j] = v[X, j] + (v[TRIAL, j] - v[X, j]) / s[ALPHA]
     copy_into(v[TRIAL], v[X])
-    s[FUN], s[X_F] = fun, s[TRIAL_F]
+    copy_into(v[TRIAL_G], v[X_G])  # what it holds counts if the gradient was asked for
+    s[FUN], s[X_F] = s[TRIAL_FUN], s[TRIAL_F]
     # Twice the gradient of the model: dist(-g(x), d phi(x)) <= M |x - y| + |g(x) - g(y)|.
     s[RESIDUAL] = 2 * s[CURVATURE] * worst / _scale(state)
     a, M = s[ALPHA], SHRINK * s[CURVATURE]
-    if a == 1.0 and s[MOVED] > 0 and needed < 0.25 * s[CURVATURE] * s[MOVED]:
+    if a == 1.0 and s[MOVED] > 0 and s[NEEDED] < 0.25 * s[CURVATURE] * s[MOVED]:
         # Far too large an M, as at the start, is given up at once.
-        M = max(1.1 * needed / s[MOVED], 0.1 * s[CURVATURE])
+        M = max(1.1 * s[NEEDED] / s[MOVED], 0.1 * s[CURVATURE])
     M = max(M, 2 * s[CONCAVITY])
     s[ALPHA] = 2 / (1 + np.sqrt(1 + 4 / (a * a) * M / s[CURVATURE]))
     s[CURVATURE] = M
@@ -233,16 +247,6 @@ def _accept(state, fun, needed, mode):
     for j in range(v.shape[1]):
         v[Y, j] = (1 - a) * v[X, j] + a * v[U, j]
     counts[TRIALS] = counts[EXACT] = 0
-    counts[REQUEST] = UNBOUNDED if fun < LOWEST_FUN else AT_Y
-    if counts[WITH_GRADIENT]:
-        copy_into(v[TRIAL_G], v[X_G])
-        _measure(state)
-        if a == 1.0:
-            _restart(state)
-    elif s[RESIDUAL] <= s[TARGET] and fun >= LOWEST_FUN:
-        counts[REQUEST] = AT_X
-        return 0
-    return 1
 
 
 @inner

@@ -71,12 +71,15 @@ class Sparse:
             keep = sp.dia_array((free.astype(float)[None], [0]), shape=(n, n))
             rest = sp.dia_array((1.0 - free[None], [0]), shape=(n, n))
             H = sp.csc_array(keep @ H @ keep + rest)
+        self.size = float(np.abs(H.data).max(initial=0.0))
+        if not np.isfinite(self.size):
+            self.factor = None
+            return
         self.H = H = sp.csc_array(sp.tril(_with_diagonal(H)))
         self.g = np.where(free, g, 0.0)
         same = factor is not None and _same_pattern(factor.H, H)
         self.ldl = factor.ldl if same else LDL(H, signs=1, triangle="lower", factor=False)
         self.factor = self
-        self.size = float(np.abs(H.data).max(initial=0.0))
         self.shift = 0.0
 
     def step(self, r: float) -> tuple[np.ndarray, float]:

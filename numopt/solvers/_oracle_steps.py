@@ -49,7 +49,7 @@ class OracleState(NamedTuple):
 class OnOracles(Solver):
     """Base of the solvers of `SmoothComposite`: reverse communication around `_accelerated`."""
 
-    def mode(self) -> int:
+    def mode(self, problem: Any) -> int:
         """How the momentum moves, see `_accelerated`."""
         raise NotImplementedError
 
@@ -86,7 +86,7 @@ class OnOracles(Solver):
         counts, done = state.steps.counts, 0
         if state.ready[0]:
             state.ready[0] = False
-            done = steps.receive(state.steps, self.mode())
+            done = steps.receive(state.steps, self.mode(problem))
         if counts[REQUEST] == STUCK:
             return done, BREAKDOWN
         if counts[REQUEST] == UNBOUNDED:

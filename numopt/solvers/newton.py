@@ -196,6 +196,8 @@ class Newton(Solver):
             return f"The function falls below {LOWEST_FUN:g}."
         if not np.isfinite(state.scalars[FUN]) or not np.isfinite(state.g).all():
             return "The function or its gradient is not finite at x0: start inside its domain."
+        if not math.isfinite(getattr(state.models[0], "size", 1.0)):
+            return "The Hessian is not finite at x."
         return (
             "No lower point was found near x: if this is not yet the accuracy of the function, "
             "check the gradient with numopt.check_gradient, and that hess is its derivative."
@@ -230,7 +232,10 @@ def _take_in(state: State) -> int:
     counts, scalars = state.counts, state.scalars
     if counts[PHASE] == HESSIAN:
         counts[TRIALS] = 0
-        _aim(state)
+        if math.isfinite(state.models[0].size):
+            _aim(state)
+        else:
+            counts[PHASE] = STUCK
         return 0
     predicted, fall = scalars.item(PREDICTED), scalars.item(FUN) - scalars.item(TRIAL_FUN)
     noise = ROUNDING * abs(scalars.item(FUN))
@@ -283,7 +288,8 @@ def _aim(state: State) -> None:
         shift, d = 0.0, scalars[ESCAPE] * model.direction
     else:
         if scalars[SIGMA] == 0:
-            _regularise(state, FIRST * model.size)
+            length = max(1.0, float(np.linalg.norm(state.x)))
+            _regularise(state, FIRST * model.size or float(np.linalg.norm(state.g)) / length)
         scalars[STRENGTH] = math.sqrt(scalars[SIGMA] * float(np.linalg.norm(state.g)))
         d, shift = model.step(scalars.item(STRENGTH))
     wanted = state.x + d

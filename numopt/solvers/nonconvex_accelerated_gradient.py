@@ -119,7 +119,7 @@ class NonconvexAcceleratedGradient(OnOracles):
     }
     descent: ClassVar[bool] = True
 
-    def mode(self) -> int:
+    def mode(self, problem: Any) -> int:
         """Momentum with a long proximal step of its own."""
         return LAN
 

@@ -18,7 +18,7 @@ from numopt.linalg.vector import (
     dot,
     extrapolate_into,
 )
-from numopt.solvers._accelerated import FISTA, PLAIN
+from numopt.solvers._accelerated import FISTA, LAN, PLAIN
 from numopt.solvers._composite import (
     column_metric,
     free_part,
@@ -88,7 +88,8 @@ class ProximalGradient(OnOracles):
     thanks to the restarts; for nonconvex penalties the residual falls as :math:`O(1/\sqrt k)`.
     An iteration reads the matrix twice, the second time only the columns of nonzero coefficients;
     a rejected L, some one in fifteen, repeats both. Memory 6 n + 6 p numbers. On a user's function
-    it takes two values and one gradient, in the metric D = I, and the memory 9 n numbers.
+    it takes two values and one gradient, in the metric D = I, and the memory 9 n numbers; on sets
+    and within bounds with the momentum of Ghadimi and Lan, by which y stays inside them too.
 
     References
     ----------
@@ -125,9 +126,11 @@ class ProximalGradient(OnOracles):
         super().__post_init__()
         require_choice(self.acceleration, ("fista", "none"), "acceleration")
 
-    def mode(self) -> int:
-        """How the momentum moves on a user's function."""
-        return FISTA if self.acceleration == "fista" else PLAIN
+    def mode(self, problem: Any) -> int:
+        """How the momentum moves on a user's function: inside bounds, where there are any."""
+        if self.acceleration == "none":
+            return PLAIN
+        return LAN if problem.stays_inside else FISTA
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> Any:
         if not hasattr(problem, "A"):

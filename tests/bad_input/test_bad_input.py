@@ -190,7 +190,7 @@ CASES = [
      ["solver", "class ProximalGradient", "ProximalGradient()"]),
     ("problem a number", lambda: numopt.solve(3), TypeError, ["problem", "numopt.problems", "int"]),
     ("problem of another kind", lambda: ProximalGradient().solve(PENALTY), TypeError,
-     ["ProximalGradient solves Composite, not L1"]),
+     ["ProximalGradient solves Composite, SmoothComposite, not L1"]),
     ("option misspelt", solved(max_itr=3), TypeError, ["'max_itr'", "did you mean 'max_iter'?"]),
     ("option unknown", solved(zzz=3), TypeError, ["'zzz'", "max_iter, tol"]),
     ("x0 too long", solved(x0=np.ones(4)), ValueError, ["x0 has 4 entries, expected 3"]),

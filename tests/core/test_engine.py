@@ -602,7 +602,7 @@ def test_unknown_option_names_the_nearest():
 
 
 def test_wrong_problem_is_refused_with_who_can():
-    with pytest.raises(TypeError, match="ProximalGradient solves Composite, not Toy"):
+    with pytest.raises(TypeError, match="ProximalGradient solves Composite, SmoothComposite, not Toy"):
         numopt.solve(Toy(), "prox-grad")
     with pytest.raises(TypeError, match=r"problem must be one of numopt\.problems, got int"):
         numopt.solve(3)

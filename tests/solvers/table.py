@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.optimize
+import scipy.sparse
 
 from numopt.losses import LeastSquares, Logistic
 from numopt.penalties import L1, MCP
-from numopt.problems import Composite, LinearSystem, QuadraticProgram, Smooth
-from numopt.sets import Simplex
+from numopt.problems import Composite, LinearSystem, QuadraticProgram, Smooth, SmoothComposite
+from numopt.sets import Box, Simplex
 from numopt.solvers import (
     ADMM,
     LBFGS,
     ConjugateGradient,
     Direct,
+    Newton,
+    NonconvexAcceleratedGradient,
     OperatorSplittingQP,
     ProximalGradient,
     WorkingSetCD,
@@ -242,6 +245,20 @@ def bowl_gradient(x: np.ndarray, H: np.ndarray, centre: np.ndarray) -> np.ndarra
     return H @ (x - centre)
 
 
+def valley_hessian(x: np.ndarray, centre: np.ndarray) -> Any:
+    """Tridiagonal, stored sparse."""
+    z = x - centre
+    diagonal = 202.0 * np.ones(z.size)
+    diagonal[0] = 2.0
+    diagonal[-1] = 200.0
+    diagonal[:-1] += 1200 * z[:-1] ** 2 - 400 * z[1:]
+    return scipy.sparse.diags_array([-400 * z[:-1], diagonal, -400 * z[:-1]], offsets=[-1, 0, 1])
+
+
+def bowl_hessian(x: np.ndarray, H: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    return H
+
+
 def draw_bowl(rng: np.random.Generator, n: int = 12) -> Arrays:
     Q, _ = np.linalg.qr(rng.standard_normal((n, n)))
     return {"H": (Q * np.logspace(0, 2, n)) @ Q.T, "centre": 2 * rng.standard_normal(n)}
@@ -367,12 +384,64 @@ LARGE_PROGRAM = Generator(
 )
 
 
+def with_hessian(generator: Generator, hess: Any, name: str) -> Generator:
+    """The same functions, with second derivatives."""
+    return replace(
+        generator,
+        name=name,
+        build=lambda **arrays: generator.build(**arrays).replace(hess=hess),
+    )
+
+
+# ---- smooth functions with penalties and on sets -------------------------------------------------
+
+
+def penalised_residual(arrays: Arrays, result: Any) -> float:
+    x, H, centre, strength = result.x, arrays["H"], arrays["centre"], arrays["strength"]
+    g, objective = H @ (x - centre), bowl(x, H, centre) + strength * np.abs(x).sum()
+    scale = max(1.0, objective / max(1.0, np.abs(x).max()))
+    return naive.distance_l1(x, g, strength) / scale
+
+
+def gap_in_a_box(arrays: Arrays, result: Any) -> float:
+    x, H, centre = result.x, arrays["H"], arrays["centre"]
+    g = H @ (x - centre)
+    return float(g @ x + np.abs(g).sum()) / max(1.0, bowl(x, H, centre))
+
+
+BOWL_L1 = Generator(
+    "bowl-l1",
+    lambda rng: {**draw_bowl(rng), "strength": 5.0},
+    lambda H, centre, strength: SmoothComposite(
+        bowl, L1(strength, np.ones(12)), bowl_gradient, (H, centre)
+    ),
+    penalised_residual,
+    lambda rng: rng.uniform(-1, 1, 12),
+    float32=False,
+)
+BOWL_ON_BOX = Generator(
+    "bowl-on-a-box",
+    draw_bowl,
+    lambda H, centre: SmoothComposite(bowl, Box(-np.ones(12), 1.0), bowl_gradient, (H, centre)),
+    gap_in_a_box,
+    lambda rng: rng.uniform(-1, 1, 12),
+    float32=False,
+)
+
+NEWTON_VALLEY, NEWTON_HARD = (
+    with_hessian(valleys(n), valley_hessian, f"valley-{n}-hessian") for n in (10, 2000)
+)
+NEWTON_BOWL = with_hessian(BOWL, bowl_hessian, "bowl-in-a-box-hessian")
+
+
 ROWS = [
-    Row(ProximalGradient(), (LASSO, CLASSES, PORTFOLIO), hard=HARD_LASSO),
+    Row(ProximalGradient(), (LASSO, CLASSES, PORTFOLIO, BOWL_L1, BOWL_ON_BOX), hard=HARD_LASSO),
+    Row(NonconvexAcceleratedGradient(), (LASSO, CLASSES, BOWL_L1), hard=HARD_LASSO),
     Row(WorkingSetCD(), (LASSO, CLASSES), hard=HARD_LASSO),
     Row(ADMM(), (LASSO, SPLIT), hard=HARD_LASSO),
     Row(OperatorSplittingQP(), (PROGRAM,)),
     Row(LBFGS(), (valleys(10), BOWL), hard=valleys(2000)),
+    Row(Newton(), (NEWTON_VALLEY, NEWTON_BOWL), hard=NEWTON_HARD),
     Row(ConjugateGradient(), (SYSTEM,), hard=STIFF_SYSTEM),
     Row(Direct(), (SYSTEM,)),
 ]
