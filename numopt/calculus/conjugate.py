@@ -72,6 +72,11 @@ class Conjugate(_ConjugateForms):
 
     base: Penalty
 
+    def __new__(cls, base: Any = None) -> Any:
+        """A `ConjugateOfNorm` where the base does not separate."""
+        whole = cls is Conjugate and not getattr(base, "separable", True)
+        return object.__new__(ConjugateOfNorm if whole else cls)
+
     def __post_init__(self) -> None:
         require_base(self, self.base)
         require_convex(self, self.base, "the conjugate would be that of its convex hull")
@@ -93,6 +98,33 @@ class Conjugate(_ConjugateForms):
     def conjugate_1d(self, u, j):
         return value_1d(self.base, u, j)
 
+    @property
+    def coordinate_weights(self) -> np.ndarray | None:
+        """None: a weight of the base means the opposite here."""
+        return None
+
+    def alpha_max(self, grad0: Any) -> float:
+        """Largest |grad0|, a scale."""
+        return float(np.max(np.abs(self._vector(grad0, "grad0")), initial=0.0))
+
+    def _size(self) -> int | None:
+        return self.base.size
+
+
+@block
+class ConjugateOfNorm(Conjugate):
+    """What `Conjugate` makes of norms that do not separate: the ball of the dual norm.
+
+    Examples
+    --------
+    >>> from numopt.calculus import Conjugate
+    >>> from numopt.penalties import LInf
+    >>> Conjugate(LInf(1.0)).value([0.5, -0.5]), Conjugate(LInf(1.0)).value([0.5, -0.6])
+    (0.0, inf)
+    """
+
+    base: Penalty
+
     def prox_into(self, v, step, out):
         if step == 0:
             for j in range(v.size):
@@ -106,25 +138,13 @@ class Conjugate(_ConjugateForms):
             out[j] = v[j] - step * inside[j]
 
     def value_of(self, x):
-        # Of a norm: in the ball or not, up to rounding.
+        # In the ball or not, up to rounding.
         inside = np.empty_like(x)
         prox_into(self.base, x, 1.0, inside)
         for j in range(x.size):
             if abs(inside[j]) > 1e-9 * (abs(x[j]) + 1):
                 return np.inf
         return 0.0
-
-    @property
-    def coordinate_weights(self) -> np.ndarray | None:
-        """None: a weight of the base means the opposite here."""
-        return None
-
-    def alpha_max(self, grad0: Any) -> float:
-        """Largest |grad0|, a scale."""
-        return float(np.max(np.abs(self._vector(grad0, "grad0")), initial=0.0))
-
-    def _size(self) -> int | None:
-        return self.base.size
 
 
 class _EnvelopeForms(Composed):

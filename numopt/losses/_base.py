@@ -126,7 +126,9 @@ class Loss(Block):
             raise ValueError(f"step must be a finite number >= 0, got {step!r}")
         spec, scale, shifted = self._at(v, "v")
         found = loss_prox(spec, scale, shifted, shifted.dtype.type(step))
-        return (found - shifted + self._flat(v, "v")).reshape(np.shape(v))
+        # What did not move is returned as it came, not with the rounding of its offset.
+        moved = np.where(found == shifted, self._flat(v, "v"), found - self.shift(found.dtype))
+        return moved.reshape(np.shape(v))
 
     def conjugate(self, u: Any) -> float:
         """Convex conjugate f*(u)."""

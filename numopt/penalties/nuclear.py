@@ -115,6 +115,10 @@ class Nuclear(_PartialProx):
         return self.alpha * total
 
     def prox_into(self, v, step, out):
+        if step * self.alpha == 0:
+            for j in range(v.size):
+                out[j] = v[j]
+            return
         U, s, Vt = np.linalg.svd(self._matrix(v), False)
         rank = 0
         for k in range(s.size):
