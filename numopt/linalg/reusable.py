@@ -24,6 +24,7 @@ ITERATIVE = ("ic", "ssor", "cg", "minres", "gmres", "amg")
 METHODS = ("auto", "direct", *DIRECT, *ITERATIVE)
 # Beyond these, "auto" prefers preconditioned conjugate gradients: entries of L, multiplications.
 LARGE_FACTOR, LARGE_WORK = 2e8, 1e11
+DEFAULT_RTOL32 = 1e-5  # of Krylov methods in float32
 # Half-bandwidth up to which "auto" and "direct" take a matrix for banded.
 NARROW = 8
 
@@ -377,6 +378,12 @@ class ReusableSolver:
             self.chosen, self._backend = "minres", None
             return self._solve_iterative(b, x0)
         self.status, self.message = result.status, result.message
+        if result.success and result.x.dtype == np.float32:
+            # What the method recomputed was rounded to float32 as well.
+            rtol, found = self.rtol or DEFAULT_RTOL32, self._residual(result.x, b)
+            if not found <= 1.01 * rtol:
+                self.status = Status.STALLED
+                self.message = f"In float64 |b - A x| is {found:.3g} |b|, not {rtol:g}."
         return result.x
 
     @property
@@ -384,7 +391,9 @@ class ReusableSolver:
         """|b - A x|_2 / |b|_2 of the last solve, in float64; of several columns the largest."""
         if self._last is None:
             raise ValueError("nothing is solved yet")
-        x, b = self._last
+        return self._residual(*self._last)
+
+    def _residual(self, x: np.ndarray, b: np.ndarray) -> float:
         r = np.asarray(b, np.float64) - self.matrix @ np.asarray(x, np.float64)
         sizes, lengths = np.linalg.norm(b, axis=0), np.linalg.norm(r, axis=0)
         return float(np.max(lengths / np.where(sizes > 0, sizes, 1), initial=0.0))
