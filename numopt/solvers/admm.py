@@ -123,6 +123,7 @@ class ADMM(Solver):
 
     name: ClassVar[str] = "admm"
     accepts: ClassVar[tuple[str, ...]] = ("Composite", "Splitting")
+    patience: ClassVar[int] = 5000
     needs: ClassVar[dict[str, tuple[str, ...]]] = {
         "penalty": ("prox_1d|prox_into|prox|project",),
     }
