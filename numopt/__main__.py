@@ -1,4 +1,4 @@
-"""Command line: ``python -m numopt demo | warm | info``."""
+"""Command line: ``python -m numopt demo | solve FILE | warm | info``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("demo", help="solve one real problem per class, with certificates")
     commands.add_parser("warm", help="compile the common combinations into the cache")
     commands.add_parser("info", help="versions, machine and cache")
-    command = parser.parse_args(argv).command
+    solve = commands.add_parser("solve", help="solve a .qps, .mps or .npz file")
+    solve.add_argument("file", help="QPS, MPS, or arrays of a QuadraticProgram by field name")
+    solve.add_argument("--out", help="write the result to this .npz or .json file")
+    solve.add_argument("--tol", type=float, default=1e-8)
+    given = parser.parse_args(argv)
+    command = given.command
 
     if command == "demo":
         from numopt.demo import run_demo
 
         return run_demo()
+    if command == "solve":
+        from numopt.io import solve_file
+
+        return solve_file(given.file, given.out, given.tol)
     if command == "warm":
         from numopt.core.warm import warm_cache
 

@@ -13,6 +13,7 @@ from numopt.problems.quadratic_program import QuadraticProgram
 
 METHODS = ("auto", "ipm", "admm")
 
+_PROVEN = (Status.INFEASIBLE, Status.UNBOUNDED)
 # Ends after which another method may still do better.
 _UNDECIDED = (Status.STALLED, Status.ITERATION_LIMIT, Status.NUMERICAL_TROUBLE)
 
@@ -49,8 +50,9 @@ def quadprog(
     lb, ub : float or array of shape (n,), optional
         Bounds on x; none by default.
     method : {"auto", "ipm", "admm"}
-        Interior point (`InteriorPointQP`), operator splitting (`OperatorSplittingQP`), or the
-        first and, where it gets stuck, the second from there.
+        Interior point (`InteriorPointQP`); operator splitting (`OperatorSplittingQP`), where it
+        gets stuck with the other's proof, if any, that there is no solution; or the first and,
+        where it gets stuck, the second from there.
     x0, y0 : arrays, optional
         Start: a point, and multipliers of the rows.
     tol : float, default 1e-8
@@ -94,7 +96,9 @@ def solve_quadratic(
 ) -> Result:
     """Solve with a method of `quadprog`, with "auto" by more than one if need be."""
     if method == "admm":
-        return run(pick("OperatorSplittingQP", problem, options), problem, warm_start=start)
+        splitting = pick("OperatorSplittingQP", problem, options)
+        result = run(splitting, problem, warm_start=start, warn=False)
+        return _proven(problem, splitting, result) if result.status in _UNDECIDED else result
     ipm = pick("ipm", problem, options)
     if method == "ipm":
         return run(ipm, problem, warm_start=start)
@@ -104,16 +108,31 @@ def solve_quadratic(
 
 def _rescued(problem: QuadraticProgram, ipm: Solver, result: Result) -> Result:
     """What operator splitting makes of a problem on which the interior point method is stuck."""
-    shared = {field.name for field in fields(Solver)} - {"max_iter"}
-    options = {name: getattr(ipm, name) for name in shared}
-    if ipm.time_limit is not None:
-        options["time_limit"] = max(ipm.time_limit - result.time, 1e-3)
-    splitting = pick("OperatorSplittingQP", problem, options)
+    splitting = pick("OperatorSplittingQP", problem, _shared(ipm, result))
     second = run(splitting, problem, warm_start=result, warn=False)
-    if second.success or second.status in (Status.INFEASIBLE, Status.UNBOUNDED):
+    if second.success or second.status in _PROVEN:
         return second
     tol = result.certificate.tol
     if second.certificate.worst(tol) < result.certificate.worst(tol):
         result = second
     warn_unmet(ipm, result.nit, tol, result.status, result.certificate, "")
     return result
+
+
+def _proven(problem: QuadraticProgram, splitting: Solver, result: Result) -> Result:
+    """The proof that there is no solution, if the interior point method finds one."""
+    second = run(pick("ipm", problem, _shared(splitting, result)), problem, warn=False)
+    if second.status in _PROVEN:
+        return second
+    tol = result.certificate.tol
+    warn_unmet(splitting, result.nit, tol, result.status, result.certificate, "")
+    return result
+
+
+def _shared(solver: Solver, result: Result) -> dict[str, Any]:
+    """Limits of one solver for another, in the time that is left."""
+    shared = {field.name for field in fields(Solver)} - {"max_iter"}
+    options = {name: getattr(solver, name) for name in shared}
+    if solver.time_limit is not None:
+        options["time_limit"] = max(solver.time_limit - result.time, 1e-3)
+    return options

@@ -45,6 +45,8 @@ class QuadraticProgram(Problem):
     - ``gap``: :math:`|x^T P x + q^T x + u^T y_+ - l^T y_- + ub^T z_{ub} - lb^T z_{lb}|` over 1 +
       the largest of the three terms.
 
+    Where P is not positive semidefinite, a gate ``convexity`` of 1 says so: there is no success.
+
     Parameters
     ----------
     P : array or scipy.sparse matrix of shape (n, n), or None
@@ -183,7 +185,10 @@ class QuadraticProgram(Problem):
             name: Entry(value, FORMULAS[name])
             for name, value in zip(FORMULAS, residuals, strict=True)
         }
-        return Certificate("global" if self.convex else "stationary", entries, fun)
+        if self.convex:
+            return Certificate("global", entries, fun)
+        entries["convexity"] = Entry(1.0, "1 where P is not positive semidefinite")
+        return Certificate("stationary", entries, fun)
 
     def check_infeasible(self, y: Any, z_lb: Any = None, z_ub: Any = None) -> Certificate:
         r"""Judge a Farkas vector: multipliers that no feasible point allows.

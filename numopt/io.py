@@ -1,0 +1,146 @@
+"""Optimisation problems and results as files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from numopt.problems.quadratic_program import QuadraticProgram
+
+# Files write infinity as a number: bounds from here on are none.
+INFINITE = 1e20
+FIELDS = ("P", "q", "A", "l", "u", "lb", "ub")
+
+
+def read_problem(path: Any) -> QuadraticProgram:
+    """Read a linear or quadratic program.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.qps`` or ``.mps`` (read by HiGHS, which must be installed as ``highspy``; maximisation
+        becomes minimisation of the negative), or ``.npz`` with arrays named P, q, A, l, u, lb, ub,
+        as those of `QuadraticProgram`; sparse matrices as ``P_data``, ``P_indices``, ``P_indptr``
+        and ``P_shape``, by columns. Bounds of magnitude 1e20 and more mean that there is none.
+
+    Raises
+    ------
+    ValueError
+        Not such a file; integer variables.
+    FileNotFoundError
+
+    Examples
+    --------
+    >>> import numpy as np, os, tempfile
+    >>> from numopt.io import read_problem
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "problem.npz")
+    ...     np.savez(path, P=np.eye(2), q=np.array([1.0, -2.0]), lb=np.zeros(2))
+    ...     read_problem(path).objective([0.0, 2.0])
+    -2.0
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if path.suffix == ".npz":
+        return _from_npz(path)
+    if path.suffix in (".qps", ".mps", ".lp"):
+        return _from_highs(path)
+    raise ValueError(f"{path.name} must end in .qps, .mps, .lp or .npz")
+
+
+def _from_npz(path: Path) -> QuadraticProgram:
+    with np.load(path) as arrays:
+        found = dict(arrays)
+    for name in ("P", "A"):
+        if f"{name}_data" in found:
+            parts = tuple(found[f"{name}_{part}"] for part in ("data", "indices", "indptr"))
+            found[name] = sp.csc_array(parts, shape=tuple(found[f"{name}_shape"]))
+    if "q" not in found:
+        raise ValueError(f"{path.name} has no array q; it has {', '.join(sorted(found))}")
+    fields = {name: found[name] for name in FIELDS if name in found}
+    for name in ("l", "u", "lb", "ub"):
+        if name in fields:
+            fields[name] = _bounds(fields[name])
+    return QuadraticProgram(**{"P": None, **fields})
+
+
+def _from_highs(path: Path) -> QuadraticProgram:
+    try:
+        import highspy
+    except ImportError:
+        raise ImportError(
+            f"reading {path.suffix} files needs highspy; pip install highspy"
+        ) from None
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    with tempfile.TemporaryDirectory() as folder:
+        # HiGHS goes by the ending, and does not know .qps.
+        suffix = ".mps" if path.suffix == ".qps" else path.suffix
+        copy = shutil.copy(path, Path(folder) / f"problem{suffix}")
+        status = highs.readModel(str(copy))
+    if status == highspy.HighsStatus.kError:
+        raise ValueError(f"{path.name} is not a valid {path.suffix[1:]} file")
+    model = highs.getModel()
+    lp, hessian = model.lp_, model.hessian_
+    n, m = lp.num_col_, lp.num_row_
+    integers = [k for k, kind in enumerate(lp.integrality_) if int(kind) != 0]
+    if integers:
+        raise ValueError(f"variable {integers[0]} of {path.name} is an integer; relax it first")
+    lp.ensureColwise() if hasattr(lp, "ensureColwise") else None
+    matrix = lp.a_matrix_
+    make = sp.csc_array if matrix.format_ == highspy.MatrixFormat.kColwise else sp.csr_array
+    A = make((matrix.value_, matrix.index_, matrix.start_), shape=(m, n))
+    P = None
+    if hessian.dim_:
+        lower = sp.csc_array((hessian.value_, hessian.index_, hessian.start_), shape=(n, n))
+        P = lower
+        if hessian.format_ == highspy.HessianFormat.kTriangular:
+            P = lower + sp.tril(lower, -1).T
+    sign = -1.0 if lp.sense_ == highspy.ObjSense.kMaximize else 1.0
+    sides = (lp.row_lower_, lp.row_upper_, lp.col_lower_, lp.col_upper_)
+    l, u, lb, ub = (_bounds(np.array(side, float)) for side in sides)  # noqa: E741
+    q = sign * np.array(lp.col_cost_, float)
+    return QuadraticProgram(None if P is None else sign * P, q, sp.csc_array(A), l, u, lb, ub)
+
+
+def _bounds(value: np.ndarray) -> np.ndarray:
+    value = np.array(value, float)
+    far = np.abs(value) >= INFINITE
+    value[far] = np.copysign(np.inf, value[far])
+    return value
+
+
+def write_result(result: Any, path: Any) -> None:
+    """Write a result: all of it as ``.json``, or its numbers and arrays as ``.npz``."""
+    path = Path(path)
+    if path.suffix == ".json":
+        path.write_text(json.dumps(result.to_dict(), indent=1), "utf-8")
+    elif path.suffix == ".npz":
+        numbers: dict[str, Any] = {
+            k: v for k, v in result.items() if isinstance(v, (int, float, np.ndarray))
+        }
+        np.savez(path, **numbers)
+    else:
+        raise ValueError(f"{path.name} must end in .json or .npz")
+
+
+def solve_file(path: str, out: str | None, tol: float) -> int:
+    """Solve the problem in a file, print what came of it; 0 if it was solved."""
+    from numopt.functions.quadprog import solve_quadratic
+
+    result = solve_quadratic(read_problem(path), "auto", {}, {"tol": tol})
+    print(f"{result.status.name.lower()}: {result.message}")
+    print(f"objective    {result.fun:.10g}")
+    for name, entry in result.certificate.items():
+        print(f"{name:12} {float(entry):.2e}")
+    print(f"{result.nit} iterations, {result.time:.3g} s, {result.solver}")
+    if out is not None:
+        write_result(result, out)
+    return 0 if result.success else 1
