@@ -150,6 +150,11 @@ def test_certificate_table_has_every_problem_and_formula():
         problems.Composite(loss, eye, numopt.penalties.L1(0.5)),
         problems.Composite(loss, eye, numopt.sets.Simplex()),
         problems.Smooth(lambda x: x @ x, lambda x: 2 * x),
+        problems.Smooth(lambda x: x @ x, lambda x: 2 * x, hess=lambda x: 2 * eye),
+        problems.SmoothComposite(lambda x: x @ x, numopt.penalties.L1(0.5), lambda x: 2 * x),
+        problems.SmoothComposite(lambda x: x @ x, numopt.penalties.L0(0.5), lambda x: 2 * x),
+        problems.SmoothComposite(lambda x: x @ x, numopt.penalties.LInf(0.5), lambda x: 2 * x),
+        problems.SmoothComposite(lambda x: x @ x, numopt.sets.Simplex(), lambda x: 2 * x),
         problems.LinearSystem(eye, [1.0, 2.0]),
         problems.LinearSystem(eye, [0.0, 0.0]),
     ):

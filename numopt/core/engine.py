@@ -178,6 +178,7 @@ class _Run:
         deadline: float,
     ):
         self.solver, self.problem, self.tol, self.callback = solver, problem, tol, callback
+        self.descent = solver.descends(problem)
         self.outer = _running.get()
         self.start, self.deadline = start, deadline
         if self.outer is not None:
@@ -238,7 +239,7 @@ class _Run:
         certificate = self.solver.measure(self.problem, state)
         now = perf_counter()
         self.rows.append((self.nit, now - self.start, certificate))
-        worst, descent = certificate.worst(self.tol), self.solver.descent
+        worst, descent = certificate.worst(self.tol), self.descent
         if descent:
             self.latest = state
         elif worst < self.best_worst or self.best is None:

@@ -122,6 +122,10 @@ class Solver:
         """Answer a NEED_EVAL: write the user's values into the state."""
         problem.evaluate(state)
 
+    def descends(self, problem: Any) -> bool:
+        """`descent`, where it depends on the problem."""
+        return self.descent
+
     def work(self, problem: Any) -> float:
         """Matrix entries touched per iteration."""
         return 1.0

@@ -80,8 +80,8 @@ class SmoothComposite(Oracle):
     >>> problem = SmoothComposite(
     ...     lambda x: (x - centre) @ (x - centre) / 2, L1(1.0), lambda x: x - centre
     ... )
-    >>> problem.objective([2.0, 0.0]), float(problem.certificate([2.0, 0.0])["kkt"])
-    (2.625, 0.0)
+    >>> problem.objective([2.0, 0.0]), problem.certificate([2.0, 0.0]).met(1e-15)
+    (2.625, True)
     """
 
     default_solver: ClassVar[str] = "prox-grad"

@@ -133,6 +133,10 @@ class OnOracles(Solver):
         x, curvature = state.steps.vectors[X], float(state.steps.scalars[CURVATURE])
         return {"x": x, "curvature": curvature, "warm_start": {"x": x, "curvature": curvature}}
 
+    def descends(self, problem: Any) -> bool:
+        """On functions always: relative to |F| a residual may well rise on the way down."""
+        return self.descent or not hasattr(problem, "A")
+
     def work(self, problem: Any) -> float:
         """So much that every iteration is checked."""
         return WORK

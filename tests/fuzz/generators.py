@@ -17,7 +17,8 @@ import numopt
 from numopt.losses import Huber, LeastSquares, Logistic
 from numopt.penalties import L1, MCP, ElasticNet
 from numopt.problems import Composite
-from numopt.sets import Box, Simplex
+from numopt.sets import Box, L1Ball, L2Ball, Simplex
+from tests.fuzz.programs import program
 from tests.helpers import naive
 
 GAMMA, DELTA, RATIO = 3.0, 1.0, 0.5
@@ -351,9 +352,80 @@ def smooth_function(rng: np.random.Generator) -> Case:
             return "far from the planted minimum"
         return ""
 
+    curvature: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "quadratic": lambda x: H,
+        "quartic": lambda x: np.diag(12 * (x - centre) ** 2 + 2),
+        "log-sum-exp": lambda x: np.diag(naive.sigmoid(x) * naive.sigmoid(-x) + 0.1),
+        "linear": lambda x: np.zeros((n, n)),
+        "concave": lambda x: -np.eye(n),
+    }
+    hess = curvature[kind]
+    second: dict[str, Any] = choose(
+        rng, {}, {}, {"hess": hess}, {"hess": lambda x: sp.csr_array(hess(x))},
+        {"hessp": lambda x, p: hess(x) @ p}, {"hess": "2-point"},
+    )  # fmt: skip
+    method = "newton" if second else "lbfgs"
     return Case(
-        f"minimize: {kind}", lambda: numopt.minimize(fun, x0, jac=grad, bounds=bounds), wrong,
+        f"minimize: {method} {kind}",
+        lambda: numopt.minimize(fun, x0, jac=grad, bounds=bounds, **second), wrong,
         solvable=bounded or kind not in ("linear", "concave"), traits=[f"n={n}"],
+    )  # fmt: skip
+
+
+def penalised_function(rng: np.random.Generator) -> Case:
+    """Smooth functions with a penalty or on a set, as Python functions."""
+    n = size(rng, 15)
+    Q, _ = np.linalg.qr(rng.standard_normal((n, n)))
+    H = (Q * np.logspace(0, -rng.uniform(0, 3), n)) @ Q.T * 10.0 ** rng.uniform(-2, 2)
+    H, centre = (H + H.T) / 2, rng.standard_normal(n)
+    quartic = float(rng.random() < 0.3)
+
+    def fun(x: np.ndarray) -> float:
+        return float((x - centre) @ H @ (x - centre) / 2 + quartic * np.sum((x - centre) ** 4))
+
+    def grad(x: np.ndarray) -> np.ndarray:
+        return H @ (x - centre) + 4 * quartic * (x - centre) ** 3
+
+    kind = choose(rng, "l1", "l1 in a box", "mcp", "simplex", "l1 ball", "ball")
+    alpha, radius = float(10.0 ** rng.uniform(-3, 1)), float(10.0 ** rng.uniform(-1, 1))
+    block: dict[str, Any] = {
+        "l1": {"penalty": L1(alpha)},
+        "l1 in a box": {"penalty": L1(alpha), "bounds": [(-0.5, 0.7)] * n},
+        "mcp": {"penalty": MCP(alpha, GAMMA)},
+        "simplex": {"domain": Simplex(radius)},
+        "l1 ball": {"domain": L1Ball(radius)},
+        "ball": {"domain": L2Ball(radius)},
+    }[kind]
+    method = choose(rng, None, "nonconvex-ag")
+
+    def wrong(result: Any) -> str:
+        x, g = result.x, grad(result.x)
+        if "domain" in block:
+            lowest = {
+                "simplex": radius * g.min(), "l1 ball": -radius * np.abs(g).max(),
+                "ball": -radius * np.linalg.norm(g),
+            }[kind]  # fmt: skip
+            gap = (g @ x - lowest) / max(1.0, abs(fun(x)))
+            return "" if abs(gap) <= 1.01e-8 else f"gap {gap:.2e}"
+        value = fun(x) + block["penalty"].value(x)
+        if kind == "l1":
+            distance = naive.distance_l1(x, g, alpha)
+        elif kind == "mcp":
+            distance = naive.distance_mcp(x, g, alpha, GAMMA)
+        else:
+            soft = np.sign(x - g) * np.maximum(np.abs(x - g) - alpha, 0)
+            distance = float(np.abs(x - np.clip(soft, -0.5, 0.7)).max()) / max(1.0, abs(value))
+        worst = distance / max(1.0, abs(value) / max(1.0, np.abs(x).max()))
+        return "" if worst <= 1.01e-8 else f"stationarity {worst:.2e}"
+
+    # Steps shorter than 1 / concavity creep where f is far flatter than that.
+    curvatures = np.linalg.eigvalsh(H)
+    creeps = kind == "mcp" and method is not None and curvatures[0] < 1e-2 / GAMMA
+    return Case(
+        f"minimize: {method or 'prox-grad'} {kind}",
+        lambda: numopt.minimize(fun, np.zeros(n), jac=grad, method=method, **block), wrong,
+        solvable=not creeps,
+        traits=[f"n={n}", f"alpha={alpha:.1e}", f"radius={radius:.1e}"],
     )  # fmt: skip
 
 
@@ -362,7 +434,9 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Case]] = {
     "planted lasso": planted_lasso,
     "linear system": linear_system,
     "smooth": smooth_function,
+    "penalised": penalised_function,
 }
+FAMILIES["program"] = program
 DEFAULT_FAMILIES = {**FAMILIES, "composite": lambda rng: composite(rng, few=True)}
 
 

@@ -10,7 +10,14 @@ from tests.fuzz.generators import DEFAULT_FAMILIES
 from tests.fuzz.run import CRASHED, HUNG, OPEN, SOLVED, UNSOLVED, WRONG, run_case, watched
 
 # family -> cases of the default run, and share of the long one.
-SLICE = {"composite": 24, "planted lasso": 12, "linear system": 14, "smooth": 10}
+SLICE = {
+    "composite": 24,
+    "planted lasso": 12,
+    "linear system": 14,
+    "smooth": 14,
+    "penalised": 14,
+    "program": 24,
+}
 LONG = int(os.environ.get("NUMOPT_FUZZ_CASES", "10000"))
 
 
