@@ -61,6 +61,8 @@ class Prepared:
             places, self.pattern.diagonal[n:].copy(), self.analysis.order,
         )  # fmt: skip
         self.last: tuple[np.ndarray, ...] | None = None
+        # Storage of finishes, with their factors, for whoever comes next.
+        self.pool: list[tuple[kernels.State, kernels.Factor]] = []
         self._known = np.zeros((2, n + m))
         self._known[0] = self.signs[self.analysis.order]
         if self.simplicial:
@@ -103,3 +105,26 @@ class Prepared:
 
 def _arrays(M: Any) -> CSR:
     return CSR(M.data, M.indices.astype(np.int32), M.indptr.astype(np.int32))
+
+
+def prepare(problem: Any) -> Prepared:
+    """The scaled model, shared by all programs with this P and A and these bounded variables."""
+
+    def find() -> Prepared:
+        bounded = (problem.lb > -np.inf) | (problem.ub < np.inf)
+        known = problem.cached("splitting models", (problem.P, problem.A), dict)
+        key = bounded.tobytes()
+        if key not in known:
+            known[key] = Prepared(problem, bounded)
+        return known[key]
+
+    return problem.cached("splitting model", (problem.P, problem.A, problem.lb, problem.ub), find)
+
+
+def storage(n: int, m: int) -> kernels.State:
+    """Arrays of one solve."""
+    return kernels.State(
+        np.zeros(n), np.zeros(m), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros(m), np.zeros(n),
+        np.zeros(m), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros(m, np.int8),
+        np.zeros(m, np.int8), np.zeros(n + m), np.zeros(n + m), np.zeros(m), np.zeros(13),
+    )  # fmt: skip

@@ -24,7 +24,8 @@ from numopt.linalg.sparse import CSR, row_axpy, row_dot
 SIGMA = 1e-6  # proximal term of x
 EQUAL, FREE = 1e3, 1e-6  # factors of rho at equations and at rows without sides
 LOW, HIGH = 1e-6, 1e6  # range of rho
-CHECK, ADAPT = 25, 50  # iterations between checks, and between looks at rho
+# Iterations between checks, and between looks at rho; the first check, for what is easy.
+CHECK, ADAPT, FIRST = 25, 50, 10
 SHIFT = 5.0  # rho moves if its estimate differs by this factor
 ACTIVE, INACTIVE = 1e-9, 1e20  # minus the diagonal of the finishing system
 PROOF = 1e-6  # residual at which dx or dy is shown as a proof, which the problem then checks
@@ -270,6 +271,7 @@ def _build(factor, solve):
         x, y, side = state.px, state.py, state.side
         n, m = x.size, y.size
         values = system.arguments[0]
+        goal = max(1e-14, 1e-4 * s[TOL])
         for _ in range(most):
             s[ROUNDS] += 1
             same = True
@@ -301,7 +303,7 @@ def _build(factor, solve):
                     worst = _worse(worst, abs(r))
                 if not worst < np.inf:
                     return False
-                if worst <= 1e-14 * top or (_step > 2 and worst > 0.5 * before):
+                if worst <= goal * top or (_step > 2 and worst > 0.5 * before):
                     break
                 before = worst
                 solve(state.b, state.v, model.order, system.numbers)
@@ -367,7 +369,7 @@ def _build(factor, solve):
         if s[FACTORED] == 0 and not refactor(model, state, system):
             return 0, BREAKDOWN
         for k in range(n_iter):
-            keep = (s[COUNT] + 1) % CHECK == 0
+            keep = (s[COUNT] + 1) % CHECK == 0 or s[COUNT] + 1 == FIRST
             for j in range(n):
                 b[j] = SIGMA * x[j] - state.q[j]
                 if keep:

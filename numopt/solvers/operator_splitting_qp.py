@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from numopt.core.engine import INDEFINITE, INFEASIBLE, UNBOUNDED, Solver
+from numopt.core.result import Result
 from numopt.core.validate import require_count, require_positive
+from numopt.problems.quadratic_program import QuadraticProgram
 from numopt.solvers import _qp_splitting_kernels as kernels
 from numopt.solvers._qp_adjoint import Adjoint
-from numopt.solvers._qp_model import Prepared
+from numopt.solvers._qp_at_once import at_once
+from numopt.solvers._qp_model import Prepared, prepare, storage
 from numopt.solvers._qp_splitting_kernels import (
     FINISHES,
     FOUND,
@@ -113,14 +117,27 @@ class OperatorSplittingQP(Solver):
             raise ValueError(f"relaxation must lie in (0, 2), got {self.relaxation!r}")
         require_count(self.polish, "polish")
 
+    def solve(
+        self,
+        problem: Any,
+        x0: Any = None,
+        *,
+        callback: Callable[[Any], Any] | None = None,
+        warm_start: Any = None,
+    ) -> Result:
+        """Solve `problem`; from a related solution at once, if its active set leads to this one."""
+        if warm_start is not None and callback is None and self.polish and not self.verbose:
+            start = warm_start.warm_start if isinstance(warm_start, Result) else warm_start
+            if isinstance(problem, QuadraticProgram) and "z_ub" in start:
+                result = at_once(self, problem, start)
+                if result is not None:
+                    return result
+        return super().solve(problem, x0, callback=callback, warm_start=warm_start)
+
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         prepared = prepare(problem)
         n, rows, m = prepared.n, prepared.rows, prepared.m
-        arrays = kernels.State(
-            *np.zeros((1, n)), *np.zeros((2, m)), np.zeros(n), *np.zeros((2, m)), np.zeros(n),
-            *np.zeros((2, m)), np.zeros(n), np.zeros(m), np.zeros(m, np.int8),
-            np.zeros(m, np.int8), *np.zeros((2, n + m)), np.zeros(m), np.zeros(13),
-        )  # fmt: skip
+        arrays = storage(n, m)
         point = {"x": np.zeros(n), "y": np.zeros(rows), "z_lb": np.zeros(n), "z_ub": np.zeros(n)}
         given = warm.get("x", x0)
         if given is not None:
@@ -211,20 +228,6 @@ class OperatorSplittingQP(Solver):
 
     def _tol(self, problem: Any) -> float:
         return self.tol if self.tol is not None else problem.default_tol
-
-
-def prepare(problem: Any) -> Prepared:
-    """The scaled model, shared by all programs with this P and A and these bounded variables."""
-
-    def find() -> Prepared:
-        bounded = (problem.lb > -np.inf) | (problem.ub < np.inf)
-        known = problem.cached("splitting models", (problem.P, problem.A), dict)
-        key = bounded.tobytes()
-        if key not in known:
-            known[key] = Prepared(problem, bounded)
-        return known[key]
-
-    return problem.cached("splitting model", (problem.P, problem.A, problem.lb, problem.ub), find)
 
 
 def _why_not_convex(problem: Any) -> str:
