@@ -18,15 +18,43 @@ from numopt.core.jit import inner, kernel
 
 # Moves applied to a factor before it is computed anew.
 DRIFT = 64
+# Up to this many variables LAPACK is not worth its threads.
+SMALL = 256
 
 
 def factor(gram: np.ndarray, order: np.ndarray, U: np.ndarray, M: np.ndarray) -> None:
     """Cholesky factor of the Gram matrix in this order, and its inverse transposed."""
-    d = len(gram)
+    if len(gram) <= SMALL:
+        if not _factor_small(gram, order, U, M):
+            raise np.linalg.LinAlgError("the Gram matrix is not positive definite")
+        return
     U[:] = scipy.linalg.cholesky(gram[np.ix_(order, order)], lower=False, check_finite=False)
     inverse, info = scipy.linalg.get_lapack_funcs("trtri", (U,))(U)
-    assert info == 0 and d >= 0
+    if info != 0:
+        raise np.linalg.LinAlgError("the Gram matrix is not positive definite")
     M[:] = np.triu(inverse).T
+
+
+@kernel
+def _factor_small(G, order, U, M):
+    """The same in one thread: on a busy machine, threads cost more than they bring."""
+    d = order.size
+    for t in range(d):
+        for j in range(d):
+            U[t, j] = G[order[t], order[j]] if j >= t else 0.0
+            M[t, j] = 0.0
+        M[t, t] = 1.0
+        for s in range(t):
+            _subtract(U[s, t], U[s], U[t], t, d)
+            _subtract(U[s, t], M[s], M[t], 0, s + 1)
+        if not U[t, t] > 0:
+            return False
+        scale = 1.0 / np.sqrt(U[t, t])
+        for j in range(t, d):
+            U[t, j] *= scale
+        for j in range(t + 1):
+            M[t, j] *= scale
+    return True
 
 
 def coefficients(U: np.ndarray, M: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 from scipy.special import expit
 
-from numopt.problems._dag_graph import closure
+from numopt.problems._dag_graph import closure, topological_order
 
 KKT = "max |dQ/dW_ij| less the penalty's, over pairs without a walk j ~> i, / (|x_i| |x_j| / n)"
 
@@ -109,16 +109,13 @@ def kkt(problem: Any, W: np.ndarray, order: np.ndarray) -> float:
 
 def nodes_on_cycles(A: np.ndarray) -> int:
     """Nodes that reach themselves."""
-    count, labels = connected(A)
-    return int(sum(size for size in np.bincount(labels, minlength=count) if size > 1))
-
-
-def connected(A: np.ndarray) -> tuple[int, np.ndarray]:
-    """Strongly connected components."""
+    if topological_order(A) is not None:
+        return 0
     import scipy.sparse as sp
     from scipy.sparse.csgraph import connected_components
 
-    return connected_components(sp.csr_array(A), directed=True, connection="strong")
+    count, labels = connected_components(sp.csr_array(A), directed=True, connection="strong")
+    return int(sum(size for size in np.bincount(labels, minlength=count) if size > 1))
 
 
 def violations(problem: Any, A: np.ndarray) -> int:

@@ -2,36 +2,72 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from numopt.core.jit import kernel
 
 
 def topological_order(A: np.ndarray, first: np.ndarray | None = None) -> np.ndarray | None:
     """Nodes, each after its parents, by preference `first` and then by number; None if cyclic."""
-    d = len(A)
-    rank = np.arange(d) if first is None else np.argsort(first)
-    waiting = A.sum(0).astype(np.int64)
-    waiting_rank = np.where(waiting == 0, rank, d)
-    order = np.empty(d, np.int64)
+    order = np.empty(len(A), np.int64)
+    preference = np.arange(len(A)) if first is None else np.asarray(first, np.int64)
+    return order if _sort(np.ascontiguousarray(A), preference, order) else None
+
+
+@kernel
+def _sort(A: Any, first: Any, order: Any) -> bool:
+    """Kahn's algorithm, always with the earliest node of `first` that is free."""
+    d = order.size
+    waiting = np.zeros(d, np.int64)
+    for i in range(d):
+        for j in range(d):
+            waiting[j] += A[i, j]
+    start = 0  # all of first[:start] are placed
     for t in range(d):
-        node = int(np.argmin(waiting_rank))
-        if waiting_rank[node] >= d:
-            return None
+        while start < d and waiting[first[start]] < 0:
+            start += 1
+        node = -1
+        for s in range(start, d):
+            if waiting[first[s]] == 0:
+                node = first[s]
+                break
+        if node < 0:
+            return False
         order[t] = node
-        waiting_rank[node] = 2 * d
-        waiting -= A[node]
-        freed = A[node] & (waiting == 0)
-        waiting_rank[freed] = rank[freed]
+        waiting[node] = -1
+        for j in range(d):
+            if A[node, j]:
+                waiting[j] -= 1
+    return True
+
+
+def ordered(A: np.ndarray, first: np.ndarray | None = None) -> np.ndarray:
+    """`topological_order` of a graph known to be acyclic."""
+    order = topological_order(A, first)
+    if order is None:
+        raise AssertionError("the graph has a cycle")
     return order
 
 
 def closure(A: np.ndarray, order: np.ndarray) -> np.ndarray:
     """reach[i, j]: a walk of at least one edge leads from i to j, in a graph with this order."""
     reach = A.copy()
-    for node in order[::-1]:
-        children = np.flatnonzero(A[node])
-        if children.size:
-            reach[node] |= reach[children].any(0)
+    _close(np.ascontiguousarray(A), order, reach)
     return reach
+
+
+@kernel
+def _close(A: Any, order: Any, reach: Any) -> None:
+    d = order.size
+    for t in range(d - 1, -1, -1):
+        i = order[t]
+        for s in range(t + 1, d):
+            k = order[s]
+            if A[i, k]:
+                for j in range(d):
+                    reach[i, j] |= reach[k, j]
 
 
 def a_cycle(A: np.ndarray) -> list[int]:

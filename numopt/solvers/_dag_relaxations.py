@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from numopt.problems._dag_graph import topological_order
+from numopt.problems._dag_graph import ordered, topological_order
 from numopt.solvers._dag import fit_parents, order_of, regressions
 from numopt.solvers.topological_swaps import TopologicalSwaps
 
@@ -65,7 +65,7 @@ def acyclic_part(problem: Any, W: np.ndarray, threshold: float) -> tuple[np.ndar
 def stationary(problem: Any, W: np.ndarray, threshold: float) -> dict[str, Any]:
     """A KKT point from relaxed weights: every node fitted on all before it in their order."""
     A, used = acyclic_part(problem, W, threshold)
-    order = topological_order(A | problem.knowledge.before, order_of(problem, W * A))
+    order = ordered(A | problem.knowledge.before, order_of(problem, W * A))
     if problem.orders_alone:
         x = regressions(problem, order)
     else:

@@ -11,7 +11,7 @@ from numopt.core.engine import DONE, RUNNING, Solver
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count, require_nonnegative
 from numopt.problems._dag_certificate import best_edge
-from numopt.problems._dag_graph import topological_order
+from numopt.problems._dag_graph import ordered
 from numopt.solvers import _dag_bic as bic
 from numopt.solvers._dag import fit_parents, order_of, r2_order, start_order
 from numopt.solvers._dag_equivalence import backward
@@ -190,7 +190,7 @@ class BOSS(Solver):
         return Certificate("local", {"moves": entry}, s[BEST])
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
-        order = topological_order(state.best | problem.knowledge.before, state.order)
+        order = ordered(state.best | problem.knowledge.before, state.order)
         return {
             "x": state.W.copy(), "order": order, "claim": "moves",
             "warm_start": {"x": state.W.copy()},
@@ -208,7 +208,7 @@ class BOSS(Solver):
         backward(problem, A)
         eps = self._eps(problem) * max(abs(before), 1e-300)
         while True:
-            order = topological_order(A | know.before, state.order)
+            order = ordered(A | know.before, state.order)
             gain, kind, i, j = best_edge(problem, A, order)
             if not gain > eps:
                 break
@@ -237,10 +237,10 @@ class BOSS(Solver):
     def _kick(self, problem: Any, state: State) -> None:
         """Move some nodes of the best graph's order to random places."""
         before = problem.knowledge.before
-        order = list(topological_order(state.best | before, state.order))
+        order = list(ordered(state.best | before, state.order))
         for _ in range(max(1, round(self.kick * len(order)))):
             node = order.pop(int(state.rng.integers(len(order))))
             order.insert(int(state.rng.integers(len(order) + 1)), node)
-        state.order[:] = topological_order(before, np.array(order))
+        state.order[:] = ordered(before, np.array(order))
         state.sweep[:] = state.rng.permutation(len(order))
         state.scalars[TOTAL] = bic.order_score(state.local, state.order)

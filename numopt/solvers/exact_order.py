@@ -102,8 +102,8 @@ class ExactOrder(Solver):
                 if problem.score == "ls" and problem.knowledge.max_parents >= d - 1:
                     parents = later & problem.knowledge.allowed
             W = fit_parents(problem, parents)
-        order = topological_order((W != 0) | problem.knowledge.before)
-        order = np.arange(d) if order is None else order
+        found = topological_order((W != 0) | problem.knowledge.before)
+        order = np.arange(d) if found is None else found
         scalars = np.array([0.0, -np.inf, problem.objective(W)])
         return State(np.empty((d, 1 << max(d - 1, 0))), {}, W, order, scalars)
 

@@ -13,7 +13,7 @@ from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_choice, require_count, require_nonnegative
 from numopt.linalg.order_moves import coefficients, factor, swap_gains
 from numopt.problems._dag_certificate import gradient, kkt, norms
-from numopt.problems._dag_graph import closure, topological_order
+from numopt.problems._dag_graph import closure, ordered, topological_order
 from numopt.solvers._dag import start_order
 from numopt.solvers._dag_nodes import fit_node, make_nodes
 
@@ -139,7 +139,7 @@ class TopologicalSwaps(Solver):
         return n, RUNNING
 
     def measure(self, problem: Any, state: State) -> Certificate:
-        found = topological_order((state.W != 0) | problem.knowledge.before, state.order)
+        found = ordered((state.W != 0) | problem.knowledge.before, state.order)
         residual = kkt(problem, state.W, found) if state.scalars[FINISHED] else np.inf
         return Certificate("stationary", {"kkt": Entry(residual, "K1")}, state.scalars[TOTAL])
 
@@ -271,7 +271,7 @@ class TopologicalSwaps(Solver):
         W, know = state.W, problem.knowledge
         state.scalars[FINISHED] = 1
         A = (W != 0) | know.before
-        order = topological_order(A, state.order)
+        order = ordered(A, state.order)
         free = know.allowed & ~closure(A, order).T & (W == 0)
         excess = (np.abs(gradient(problem, W)) - problem.penalties) / norms(problem)
         excess[~free] = 0.0
