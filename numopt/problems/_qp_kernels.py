@@ -90,12 +90,13 @@ def kkt_residuals(data, x, y, z_lb, z_ub):
 
 @kernel(contract=True)
 def objective(data, x):
-    """x'Px/2 + q'x."""
+    """x'Px/2 + q'x, summed as in the certificate."""
     P, q = data[0], data[2]
-    total = 0.0
+    quadratic, linear = 0.0, 0.0
     for j in range(q.size):
-        total += x[j] * (0.5 * row_dot(P, j, x) + q[j])
-    return total
+        quadratic += x[j] * row_dot(P, j, x)
+        linear += x[j] * q[j]
+    return 0.5 * quadratic + linear
 
 
 @kernel

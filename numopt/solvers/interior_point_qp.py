@@ -186,8 +186,7 @@ class InteriorPointQP(Solver):
             if _try_farkas(problem, found.y, found.z_lb[:n], found.z_ub[:n], verdict):
                 return NO_POINT
             if verdict.get("code") == NO_END:
-                zero = np.zeros(n)
-                state.given.update(x=found.x[:n], y=0 * problem.l, z_lb=zero, z_ub=zero.copy())
+                state.given.update(_start(problem, found.x[:n], {}))
                 return NO_END
         return BREAKDOWN
 
@@ -306,7 +305,7 @@ def _try_farkas(
     proof, certificate = problem.repaired_farkas(y, z_lb, z_ub)
     if certificate.tol < certificate["residual"] < NEARLY:
         y = polished_farkas(problem, proof[0])
-        proof, certificate = problem.repaired_farkas(y, 0 * z_lb, 0 * z_ub)
+        proof, certificate = problem.repaired_farkas(y, np.zeros_like(z_lb), np.zeros_like(z_ub))
     met = certificate.met(certificate.tol)
     if met:
         reason = "farkas holds the multipliers that prove it."
