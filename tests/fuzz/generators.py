@@ -18,6 +18,7 @@ from numopt.losses import Huber, LeastSquares, Logistic
 from numopt.penalties import L1, MCP, ElasticNet
 from numopt.problems import Composite
 from numopt.sets import Box, L1Ball, L2Ball, Simplex
+from tests.fuzz.programs import program
 from tests.helpers import naive
 
 GAMMA, DELTA, RATIO = 3.0, 1.0, 0.5
@@ -435,6 +436,7 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Case]] = {
     "smooth": smooth_function,
     "penalised": penalised_function,
 }
+FAMILIES["program"] = program
 DEFAULT_FAMILIES = {**FAMILIES, "composite": lambda rng: composite(rng, few=True)}
 
 

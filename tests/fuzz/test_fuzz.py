@@ -16,6 +16,7 @@ SLICE = {
     "linear system": 14,
     "smooth": 14,
     "penalised": 14,
+    "program": 24,
 }
 LONG = int(os.environ.get("NUMOPT_FUZZ_CASES", "10000"))
 
