@@ -95,7 +95,8 @@ def test_penalties_that_do_not_separate(name):
         else "fixed_point"
     )
     assert result.certificate[gate] <= 1e-9
-    assert problem.default_solver == "prox-grad"
+    by_groups = problem.penalty.offers("prox_group")
+    assert problem.default_solver == ("working-set-cd" if by_groups else "prox-grad")
 
 
 @pytest.mark.parametrize("name", LOSSES)
