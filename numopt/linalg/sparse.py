@@ -23,7 +23,7 @@ from numopt.core.jit import inner, kernel
 from numopt.core.validate import require_count, require_finite, require_length
 
 DATA_AHEAD, INDEX_AHEAD = np.uint64(AHEAD), np.uint64(AHEAD_INDEX)
-ONE, TWO, THREE, FOUR, EIGHT = (np.uint64(k) for k in (1, 2, 3, 4, 8))
+ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN, EIGHT = (np.uint64(k) for k in range(1, 9))
 # Entries from which a matrix does not fit into the caches next to a core: prefetching pays.
 LARGE = 1 << 18
 # Stored entries per block of rows: what threads share out.
@@ -89,10 +89,10 @@ def multiply(M, x, out, first, last):
 
 @kernel(contract=True)
 def multiply_block(M, X, out, first, last):
-    """out = M X in rows first:last, X and out by rows; four columns of X at a time, or all."""
+    """out = M X in rows first:last, X and out by rows; eight or four columns at a time, or all."""
     columns = X.shape[1]
     wide = columns >= 16 and M.data.size >= 8 * M.indptr.size
-    whole = columns - columns % 4
+    eights, whole = columns - columns % 8, columns - columns % 4
     zero = M.data.dtype.type(0)
     for i in range(np.uint64(first), np.uint64(last)):
         start, stop = np.uint64(M.indptr[i]), np.uint64(M.indptr[i + ONE])
@@ -104,7 +104,21 @@ def multiply_block(M, X, out, first, last):
                 for c in range(columns):
                     out[i, c] += a * X[j, c]
             continue
-        for c in range(np.uint64(0), np.uint64(whole), FOUR):
+        for c in range(np.uint64(0), np.uint64(eights), EIGHT):
+            p, q, r, s, t, u, v, w = zero, zero, zero, zero, zero, zero, zero, zero
+            for k in range(start, stop):
+                j, a = np.uint64(M.indices[k]), M.data[k]
+                p += a * X[j, c]
+                q += a * X[j, c + ONE]
+                r += a * X[j, c + TWO]
+                s += a * X[j, c + THREE]
+                t += a * X[j, c + FOUR]
+                u += a * X[j, c + FIVE]
+                v += a * X[j, c + SIX]
+                w += a * X[j, c + SEVEN]
+            out[i, c], out[i, c + ONE], out[i, c + TWO], out[i, c + THREE] = p, q, r, s
+            out[i, c + FOUR], out[i, c + FIVE], out[i, c + SIX], out[i, c + SEVEN] = t, u, v, w
+        for c in range(np.uint64(eights), np.uint64(whole), FOUR):
             s, t, u, v = zero, zero, zero, zero
             for k in range(start, stop):
                 j, a = np.uint64(M.indices[k]), M.data[k]
