@@ -10,8 +10,8 @@ from scipy.optimize import Bounds, OptimizeWarning, rosen, rosen_der, rosen_hess
 import numopt
 from numopt import Result, Status, minimize
 from numopt.penalties import L0, L1, MCP, SLOPE
-from numopt.sets import Simplex
-from numopt.solvers import LBFGS
+from numopt.sets import Box, Simplex
+from numopt.solvers import LBFGS, Newton, NonconvexAcceleratedGradient, ProximalGradient
 
 X0 = [-1.2, 1.0]
 
@@ -161,6 +161,89 @@ def test_solver_objects():
     assert pair.success and pair.x == pytest.approx([0.5, 0.25])
     with pytest.raises(ValueError, match="SLSQP"):
         scipy.optimize.minimize(rosen, X0, method=LBFGS(), constraints={"type": "eq", "fun": rosen})
+
+
+CHOICES = [
+    (dict(), "LBFGS()"),
+    (dict(bounds=[(-2, 0.5), (0, 3)]), "LBFGS()"),
+    (dict(hess=rosen_hess), "Newton()"),
+    (dict(hessp=scipy.optimize.rosen_hess_prod), "Newton()"),
+    (dict(hess=rosen_hess, bounds=[(-2, 0.5), (0, 3)]), "Newton()"),
+    (dict(penalty=L1(0.3)), "ProximalGradient()"),
+    (dict(penalty=L1(0.3), bounds=[(-2, 0.5), (0, 3)]), "ProximalGradient()"),
+    (dict(domain=Simplex()), "ProximalGradient()"),
+    (dict(domain=Box(-2.0, 0.5), bounds=[(-1, 3), (0, 3)]), "ProximalGradient()"),
+    (dict(domain=Simplex(), method="nonconvex-ag"), "NonconvexAcceleratedGradient()"),
+    (dict(method="fista"), "ProximalGradient()"),
+    (dict(method="prox-grad", bounds=[(-2, 0.5), (0, 3)]), "ProximalGradient()"),
+    (dict(method="newton", hess="3-point"), "Newton()"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "solver"), CHOICES)
+def test_decision_order(arguments, solver):
+    """The method chosen, and an optimum that SciPy's differentiable form of the problem has too."""
+    result = minimize(rosen, X0, jac=rosen_der, **arguments)
+    assert result.success and result.solver == solver
+    best, start = np.inf, {"x0": [0.3, 0.3], "method": "SLSQP", "tol": 1e-12}
+    box = arguments.get("bounds") or [(-9, 9)] * 2
+    if "penalty" in arguments:  # x = u - v
+        split = [(0, max(high, 0)) for _, high in box] + [(0, max(-low, 0)) for low, _ in box]
+        found = scipy.optimize.minimize(
+            lambda z: rosen(z[:2] - z[2:]) + 0.3 * z.sum(), **{**start, "x0": [0.3] * 4},
+            bounds=split,
+        )  # fmt: skip
+        best = found.fun
+    else:
+        if isinstance(arguments.get("domain"), Box):
+            box = [(-1, 0.5), (0, 0.5)]
+        flat = {"type": "eq", "fun": lambda x: x.sum() - 1}
+        on_simplex = isinstance(arguments.get("domain"), Simplex)
+        limits = {"bounds": [(0, 1)] * 2, "constraints": flat} if on_simplex else {"bounds": box}
+        best = scipy.optimize.minimize(rosen, **start, **limits).fun
+    assert result.fun == pytest.approx(best, abs=1e-6)
+    np.testing.assert_allclose(result.jac, rosen_der(result.x))
+
+
+def test_penalties_are_those_of_linear_models():
+    rng = np.random.default_rng(0)
+    A, y = rng.standard_normal((30, 8)), rng.standard_normal(30)
+    arguments = {"jac": lambda x: A.T @ (A @ x - y) / 30, "tol": 1e-10}
+
+    def squares(x):
+        return (A @ x - y) @ (A @ x - y) / 60
+
+    for penalty in (L1(0.1), MCP(0.1)):
+        result = minimize(squares, np.zeros(8), penalty=penalty, **arguments)
+        model = numopt.problems.Composite(numopt.losses.LeastSquares(y), A, penalty)
+        assert result.fun == pytest.approx(model.objective(result.x), rel=1e-12)
+        assert model.certificate(result.x)["kkt"] <= 1e-7
+    without = minimize(squares, np.zeros(8), penalty=L1(0.1))
+    assert without.success and without.certificate.tol == 1e-5  # differences
+    np.testing.assert_allclose(without.x, minimize(squares, np.zeros(8), penalty=L1(0.1),
+                                                   **arguments).x, atol=1e-4)  # fmt: skip
+
+
+def test_penalties_and_sets_with_callbacks_and_scipys_door():
+    seen = []
+    result = minimize(rosen, X0, jac=rosen_der, penalty=L1(0.3), callback=lambda x: seen.append(x))
+    assert len(seen) == result.nit
+    options = {"penalty": L1(0.3), "max_iter": 500}
+    same = scipy.optimize.minimize(
+        rosen, X0, jac=rosen_der, method=ProximalGradient(), options=options
+    )
+    np.testing.assert_array_equal(same.x, result.x)
+    assert same.certificate["kkt"] <= 1e-8
+    inside = scipy.optimize.minimize(
+        rosen, X0, jac=rosen_der, method=NonconvexAcceleratedGradient(),
+        options={"domain": Simplex()},
+    )  # fmt: skip
+    assert inside.success and inside.x.sum() == pytest.approx(1)
+    newton = scipy.optimize.minimize(rosen, X0, jac=rosen_der, hess=rosen_hess, method=Newton())
+    assert newton.success and newton.nhev > 0
+    limited = {"maxiter": 3}
+    with pytest.warns(numopt.ConvergenceWarning, match="max_iter"):
+        assert minimize(rosen, X0, jac=rosen_der, domain=Simplex(), options=limited).nit == 3
 
 
 def test_derivatives_that_are_not_used():
