@@ -25,6 +25,7 @@ ESTIMATORS = [
     PenalizedRegressor(L1(0.1)),
     SparseLogisticRegression(),
     PenalizedClassifier(),
+    PenalizedClassifier(multi_class="multinomial"),
     PenalizedRegressorCV(n_alphas=5, cv=3, eps=0.05),
     PenalizedClassifierCV(n_alphas=5, cv=3, eps=0.05),
     SparsePrecision(),
