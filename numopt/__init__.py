@@ -18,7 +18,7 @@ _WHERE = {
     "Status": "core.result",
     "block": "core.block",
     "check_gradient": "functions.check_gradient",
-    "clear_cache": "core.jit",
+    "clear_cache": "core.cache_folder",
     "learn_dag": "functions.learn_dag",
     "minimize": "functions.minimize",
     "quadprog": "functions.quadprog",

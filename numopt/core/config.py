@@ -26,7 +26,7 @@ def show_config() -> dict[str, Any]:
     ['cache', 'cached kernels']
     """
     from numopt import __version__
-    from numopt.core.jit import cache_directory
+    from numopt.core.cache_folder import cache_directory
 
     folder = cache_directory()
     config: dict[str, Any] = {"numopt": __version__, "python": sys.version.split()[0]}

@@ -302,9 +302,11 @@ class _Run:
         shown = Result(x=np.copy(point["x"]), fun=certificate.fun, nit=self.nit)
         shown.certificate = certificate.at(self.tol)
         try:
-            return bool(self.callback(shown))
+            answer = self.callback(shown)
         except StopIteration:
             return True
+        # Only True itself stops: many callbacks return what they happen to compute.
+        return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
     def chunks(self) -> tuple[int, int]:
         """First and largest chunk, by the size of the problem alone: never by the clock."""

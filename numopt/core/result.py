@@ -199,6 +199,8 @@ class Result(OptimizeResult):
 
     def verify(self, problem: Any) -> Certificate:
         """Recompute the certificate at `x` from the data of `problem`."""
+        if not hasattr(problem, "parts_of"):
+            raise TypeError(f"problem must be one of numopt.problems, got {type(problem).__name__}")
         certificate = problem.certificate(self.x, **problem.parts_of(self))
         return certificate.at(self.certificate.tol or problem.default_tol)
 

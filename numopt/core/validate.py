@@ -82,6 +82,8 @@ def _real(value: np.ndarray, name: str, dtype: Any) -> np.ndarray:
         wide = np.float64
     else:
         what = "complex numbers" if value.dtype.kind == "c" else f"dtype {value.dtype}"
+        if value.dtype.kind == "O":
+            what += "; convert it with .astype(float)"
         raise TypeError(f"{name} must hold real numbers, got {what}")
     return value.astype(dtype or wide, copy=False)
 

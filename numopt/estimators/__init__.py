@@ -1,15 +1,23 @@
 """scikit-learn estimators over the same problems and solvers."""
 
-from numopt.estimators.classifiers import PenalizedClassifier, SparseLogisticRegression
-from numopt.estimators.cross_validation import PenalizedClassifierCV, PenalizedRegressorCV
-from numopt.estimators.dag_learner import DAGLearner
-from numopt.estimators.regressors import (
-    ElasticNet,
-    Lasso,
-    MCPRegressor,
-    PenalizedRegressor,
-    SCADRegressor,
-)
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# Class -> module; scikit-learn is not imported before one is used.
+_WHERE = {
+    "DAGLearner": "dag_learner",
+    "ElasticNet": "regressors",
+    "Lasso": "regressors",
+    "MCPRegressor": "regressors",
+    "PenalizedClassifier": "classifiers",
+    "PenalizedClassifierCV": "cross_validation",
+    "PenalizedRegressor": "regressors",
+    "PenalizedRegressorCV": "cross_validation",
+    "SCADRegressor": "regressors",
+    "SparseLogisticRegression": "classifiers",
+}
 
 __all__ = [
     "DAGLearner",
@@ -23,3 +31,15 @@ __all__ = [
     "SCADRegressor",
     "SparseLogisticRegression",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'numopt.estimators' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -10,8 +10,6 @@ from numopt.core.engine import run
 from numopt.core.result import Result, Status
 from numopt.core.validate import require_choice, require_count, require_nonnegative
 from numopt.problems.linear_system import LinearSystem
-from numopt.solvers.conjugate_gradient import ConjugateGradient
-from numopt.solvers.direct import Direct
 
 METHODS = ("auto", "cg", "direct")
 # Below this many unknowns a factorisation is cheaper than finding out about anything better.
@@ -72,6 +70,8 @@ def solve_linear(
     >>> numopt.solve_linear([[2.0, 1.0], [1.0, 3.0]], [3.0, 4.0]).x.round(12).tolist()
     [1.0, 1.0]
     """
+    from numopt.solvers import ConjugateGradient, Direct
+
     require_choice(method, METHODS, "method")
     if omega is not None:
         raise ValueError(f"omega was given, but method {method!r} has no relaxation; leave it out")

@@ -111,6 +111,7 @@ class LinearSystem(Problem):
         x = require_length(as_vector(x, "x", np.float64), self.size, "x")
         return self.b - self.product(x)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def objective(self, x: Any) -> float:
         """|b - A x| / |b|."""
         return float(np.linalg.norm(self.residual(x) / self.scale))
@@ -129,6 +130,7 @@ class LinearSystem(Problem):
         """Asymmetry, and the root mean square of the rows' norms: two products, once for each A."""
         return self.cached("probe", (self.A,), self._probe)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _probe(self) -> tuple[float, float]:
         y, z = np.random.default_rng(0).standard_normal((2, self.size))
         Ay, Az = self.product(y), self.product(z)
@@ -157,6 +159,7 @@ def _by_rows(A: Any) -> Any:
     return as_matrix(A.T, "A").T
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _times(A: Any, x: np.ndarray) -> np.ndarray:
     """A x in float64; a dense float32 matrix is widened a slice at a time, never whole."""
     x = x.astype(np.float64, copy=False)

@@ -95,9 +95,9 @@ class ConjugateGradient(Solver):
         n, dtype = problem.size, problem.dtype
         x, r, p, q, d = np.zeros((5, n), dtype)
         unit = 2.0 ** float(np.round(np.log2(problem.scale)))
-        x0 = warm.get("x", x0)
+        name, x0 = ("warm_start['x']", warm["x"]) if "x" in warm else ("x0", x0)
         if x0 is not None:
-            start = require_length(as_vector(x0, "x0", np.float64), n, "x0")
+            start = require_length(as_vector(x0, name, np.float64), n, name)
             if problem.b.any():  # else x = 0 is exact
                 x[:] = start / unit
         d[:] = 1

@@ -85,9 +85,9 @@ class Direct(Solver):
                 "use ConjugateGradient or give A as an array or sparse matrix"
             )
         x = np.zeros(problem.size, problem.dtype)
-        x0 = warm.get("x", x0)
+        name, x0 = ("warm_start['x']", warm["x"]) if "x" in warm else ("x0", x0)
         if x0 is not None:
-            start = require_length(as_vector(x0, "x0", problem.dtype), x.size, "x0")
+            start = require_length(as_vector(x0, name, problem.dtype), x.size, name)
             if problem.b.any():  # else x = 0 is exact
                 x[:] = start
         return State(x, problem.residual(x), np.zeros(1, bool), [])

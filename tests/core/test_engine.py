@@ -575,6 +575,11 @@ def test_callback_stops(how):
     assert result.nit == 4
 
 
+@pytest.mark.parametrize("answer", [1, "yes", np.ones(2), np.False_], ids=repr)
+def test_other_answers_of_a_callback_mean_nothing(answer):
+    assert ToySolver().solve(Toy(), callback=lambda shown: answer).success
+
+
 def test_callback_errors_propagate():
     with pytest.raises(ZeroDivisionError):
         solve(ToySolver(), callback=lambda r: 1 / 0)
@@ -602,7 +607,9 @@ def test_unknown_option_names_the_nearest():
 
 
 def test_wrong_problem_is_refused_with_who_can():
-    with pytest.raises(TypeError, match="ProximalGradient solves Composite, SmoothComposite, not Toy"):
+    with pytest.raises(
+        TypeError, match="ProximalGradient solves Composite, SmoothComposite, not Toy"
+    ):
         numopt.solve(Toy(), "prox-grad")
     with pytest.raises(TypeError, match=r"problem must be one of numopt\.problems, got int"):
         numopt.solve(3)

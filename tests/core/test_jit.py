@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import numopt
-from numopt.core import jit
+from numopt.core import cache_folder, jit
 from numopt.losses import LeastSquares
 from numopt.penalties import L1, MCP
 from numopt.problems import Composite
@@ -270,7 +270,7 @@ def test_user_without_a_home(monkeypatch):
     for name in ("NUMOPT_CACHE_DIR", "NUMBA_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(jit.Path, "home", homeless)
-    assert jit.cache_directory() == jit._temporary_directory()
+    assert jit.cache_directory() == cache_folder._temporary_directory()
 
 
 def test_a_read_only_cache_is_read(run, tmp_path, monkeypatch):
@@ -371,7 +371,9 @@ def test_import_loads_nothing_heavy():
         first = [name for name in {heavy} if name in sys.modules]
         import numopt.penalties, numopt.losses, numopt.sets, numopt.problems, numopt.calculus
         numopt.penalties.L1(1.0), numopt.losses.LeastSquares([1.0]), numopt.sets.Simplex()
-        numopt.problems.Composite, numopt.solve
+        numopt.problems.Composite, numopt.solve, numopt.solve_many
+        dir(numopt), dir(numopt.problems), dir(numopt.estimators)
+        numopt.clear_cache, numopt.solve_linear, numopt.minimize, numopt.check_gradient
         print(json.dumps([first, [name for name in {heavy} if name in sys.modules]]))
     """
     assert fresh(script).result == [[], []]

@@ -144,6 +144,11 @@ def test_verify_recomputes_from_data(problem, result):
     assert not result.verify(other).kkt.met
 
 
+def test_verify_needs_a_problem(result):
+    with pytest.raises(TypeError, match=r"problem must be one of numopt\.problems, got int"):
+        result.verify(3)
+
+
 def test_history_columns(result):
     history = result.history
     assert list(history)[:3] == ["nit", "time", "fun"]

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
+import numopt
 from numopt.problems import LinearSystem
 
 A = np.array([[4.0, 1.0, 0.0], [1.0, 3.0, 2.0], [0.0, 5.0, 6.0]])
@@ -166,3 +167,18 @@ def test_wrong_products_are_named(operator, error, message):
 def test_wrong_point_is_named():
     with pytest.raises(ValueError, match="x has 2 entries, expected 3"):
         LinearSystem(A, B).certificate(np.ones(2))
+
+
+@pytest.mark.parametrize("solver", ["cg", "direct"])
+def test_a_warm_start_of_another_size_is_named(solver):
+    other = numopt.solve(LinearSystem(np.eye(2), [1.0, 2.0]), solver)
+    with pytest.raises(ValueError, match=r"warm_start\['x'\] has 2 entries, expected 3"):
+        numopt.solve(LinearSystem(np.eye(3), np.ones(3)), solver, warm_start=other)
+
+
+def test_overflow_of_products_is_no_warning():
+    system = LinearSystem(np.full((3, 3), 1e300), np.ones(3))
+    certificate = system.certificate(np.full(3, 1e10))  # warnings are errors
+    assert certificate["residual"] == np.inf
+    assert not certificate.met(1e-8)
+    assert not system.asymmetry() > 1e-10
