@@ -28,7 +28,17 @@ _WHERE = {
     "solve_many": "core.batch",
     "warm_cache": "core.warm",
 }
-_MODULES = ("calculus", "estimators", "losses", "penalties", "problems", "sets", "solvers")
+_MODULES = (
+    "calculus",
+    "estimators",
+    "losses",
+    "penalties",
+    "problems",
+    "sets",
+    "solvers",
+    "splittings",
+    "terms",
+)
 
 __all__ = ["__version__", *_WHERE, *_MODULES]
 

@@ -157,6 +157,8 @@ def test_certificate_table_has_every_problem_and_formula():
         problems.SmoothComposite(lambda x: x @ x, numopt.sets.Simplex(), lambda x: 2 * x),
         problems.LinearSystem(eye, [1.0, 2.0]),
         problems.LinearSystem(eye, [0.0, 0.0]),
+        numopt.splittings.lasso(eye, [1.0, 2.0], 0.5),
+        problems.Splitting(numopt.penalties.L1(0.5), numopt.penalties.Ridge(1.0), c=np.zeros(2)),
     ):
         for name, entry in problem.certificate(np.array([0.5, 0.5])).items():
             row = rf"^\| `{type(problem).__name__}`.* `{name}` .*`{re.escape(entry.formula)}`"
