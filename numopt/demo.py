@@ -1,7 +1,7 @@
 """The demo: one real problem per class, each with its certificate and a peer's answer beside it.
 
-Data come with scikit-learn: diabetes (Efron et al. 2004), breast cancer (Wolberg et al. 1995) and
-handwritten digits (Alpaydin, Kaynak 1998).
+Data come with scikit-learn: diabetes (Efron et al. 2004), breast cancer (Wolberg et al. 1995),
+handwritten digits (Alpaydin, Kaynak 1998) and wine (Aeberhard, Forina 1992).
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ def run_demo() -> int:
 def _cases() -> Iterator[Case]:
     from scipy.linalg import cho_factor, cho_solve
     from scipy.optimize import minimize as scipy_minimize
-    from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+    from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
     from sklearn.linear_model import Lasso, LogisticRegression
     from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
 
     import numopt
     from numopt.losses import LeastSquares, Logistic
@@ -153,4 +154,33 @@ def _cases() -> Iterator[Case]:
         "SciPy Cholesky",
         lambda: cho_solve(cho_factor(K), digits.astype(float)),
         lambda x: float(np.linalg.norm(digits - K @ x) / np.linalg.norm(digits)),
+    )
+
+    m = len(signs)
+    square = (B**2).sum(1)
+    kernel = np.exp(-(square[:, None] + square - 2 * B @ B.T) / (2 * B.shape[1]))
+    P, ones = kernel * np.outer(signs, signs), np.ones(m)
+
+    def dual_of(machine: Any) -> float:
+        a = np.zeros(m)
+        a[machine.support_] = np.abs(machine.dual_coef_[0])
+        return float(a @ P @ a / 2 - a.sum())
+
+    yield Case(
+        "support vectors as quadprog",
+        P.shape,
+        lambda: numopt.quadprog(P, -ones, signs[None], [0.0], [0.0], lb=0 * ones, ub=ones),
+        "scikit-learn SVC",
+        lambda: SVC(kernel="precomputed", tol=1e-8).fit(kernel, labels),
+        dual_of,
+    )
+
+    V = StandardScaler().fit_transform(load_wine().data)
+    yield Case(
+        "graph of least BIC, wine",
+        V.shape,
+        lambda: numopt.learn_dag(V, score="bic", method="exact", diagnose=False),
+        "without edges",
+        lambda: V.var(axis=0),
+        lambda variances: float(len(V) / 2 * np.log(variances).sum()),
     )
