@@ -124,6 +124,7 @@ def ours(X):
     return {
         "numopt insertion": lambda: numopt.solve(DagScore(X), OrderInsertion()),
         "numopt topo": lambda: numopt.solve(DagScore(X), TopologicalSwaps()),
+        "numopt bic, one descent": lambda: numopt.solve(DagScore(X, score="bic"), BOSS(restarts=0)),
         "numopt bic": lambda: numopt.solve(DagScore(X, score="bic"), bic),
     }
 

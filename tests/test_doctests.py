@@ -39,7 +39,7 @@ def public_names():
                 yield f"{package}.{name}"
     for cls in solvers.all_solvers():
         yield f"solvers.{cls.__name__}"
-    yield from ("solve", "block", "minimize", "solve_linear")
+    yield from ("solve", "block", "learn_dag", "minimize", "solve_linear")
 
 
 @pytest.mark.parametrize("name", list(public_names()))

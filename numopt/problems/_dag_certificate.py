@@ -22,12 +22,30 @@ def objective(problem: Any, W: np.ndarray) -> float:
         n = m.counts[m.gram_of]
         fit = float((n / 2 * np.log(np.maximum(v / G, 1e-300))).sum())
         return fit + problem.edge_cost * float(np.count_nonzero(W))
-    penalty = float((problem.penalties * np.abs(W)).sum()) if problem.alpha else 0.0
+    penalty = penalty_value(problem, W) if problem.alpha else 0.0
     if problem.score == "ls":
         return float(residual_variances(problem, W).sum()) / 2 + penalty
     X, M = problem.X, linear_predictor(problem, W)
     family = np.logaddexp(0.0, M) if problem.score == "logistic" else np.exp(M)
     return float((family - X * M).mean(0).sum()) + penalty
+
+
+def penalty_value(problem: Any, W: np.ndarray) -> float:
+    """L1, or the minimax concave penalty."""
+    a, size = problem.penalties, np.abs(W)
+    if problem.mcp_gamma is None:
+        return float((a * size).sum())
+    gamma = problem.mcp_gamma
+    inside = size <= gamma * a
+    return float(np.where(inside, a * size - size**2 / (2 * gamma), gamma * a**2 / 2).sum())
+
+
+def penalty_slope(problem: Any, W: np.ndarray) -> np.ndarray:
+    """Derivative of the penalty where W is not 0."""
+    a = problem.penalties
+    if problem.mcp_gamma is None:
+        return a * np.sign(W)
+    return np.maximum(a - np.abs(W) / problem.mcp_gamma, 0.0) * np.sign(W)
 
 
 def residual_variances(problem: Any, W: np.ndarray) -> np.ndarray:
@@ -101,7 +119,7 @@ def kkt(problem: Any, W: np.ndarray, order: np.ndarray) -> float:
         reach = closure(A | know.before, order)
         free = know.allowed & ~reach.T
     g, alpha = gradient(problem, W), problem.penalties
-    inside = np.abs(g + alpha * np.sign(W))
+    inside = np.abs(g + penalty_slope(problem, W))
     outside = np.maximum(np.abs(g) - alpha, 0.0)
     residual = np.where(A, inside, outside) / norms(problem)
     return float(residual[free].max(initial=0.0))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from numopt.core.result import Certificate, Entry
-from numopt.core.validate import as_array, require_choice, require_nonnegative
+from numopt.core.validate import as_array, require_choice, require_nonnegative, require_positive
 from numopt.problems import _dag_certificate as proofs
 from numopt.problems import _dag_data as data
 from numopt.problems import _dag_knowledge as constraints
@@ -60,6 +60,10 @@ class DagScore(Problem):
         Q, see above.
     alpha : float, default 0
         Strength of the L1 penalty; required edges go free, and "bic" has none.
+    mcp_gamma : float, optional
+        With "ls", take the minimax concave penalty of this gamma in place of L1:
+        :math:`\alpha |w| - w^2 / (2 \gamma)` up to :math:`|w| = \gamma \alpha`, constant beyond:
+        strong edges are not shrunk.
     bic_weight, ebic_gamma : float, default 1 and 0
         c and gamma above.
     required, forbidden : list of pairs (i, j)
@@ -117,6 +121,7 @@ class DagScore(Problem):
     n_samples: int | None = None
     score: str = "ls"
     alpha: float = 0.0
+    mcp_gamma: float | None = None
     bic_weight: float = 1.0
     ebic_gamma: float = 0.0
     required: Any = ()
@@ -142,6 +147,11 @@ class DagScore(Problem):
             raise ValueError(
                 f"alpha is {self.alpha:g}, but score 'bic' counts edges; use bic_weight"
             )
+        if self.mcp_gamma is not None:
+            require_positive(self.mcp_gamma, "mcp_gamma")
+            put("mcp_gamma", float(self.mcp_gamma))
+            if self.score != "ls":
+                raise ValueError(f"mcp_gamma goes with score 'ls', not {self.score!r}")
         if (self.X is None) == (self.gram is None):
             raise ValueError("give either X or gram")
         names = self.names if self.names is not None else data.column_names(self.X, self.gram)

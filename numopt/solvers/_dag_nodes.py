@@ -25,6 +25,7 @@ class Nodes(NamedTuple):
     gram_of: np.ndarray  # class of each node
     penalties: np.ndarray  # L1 strength of each edge
     allowed: np.ndarray  # allowed[i, j]: i may be a parent of j
+    gamma: float  # of the minimax concave penalty; infinity for L1
     intercept: bool  # whether logistic and Poisson models have a constant
     H: np.ndarray  # matrix of the quadratic model
     lin: np.ndarray  # rows: its linear term, strengths, coefficients, residual, step
@@ -41,7 +42,8 @@ def make_nodes(problem: Any) -> Nodes:
         X = np.asfortranarray(np.hstack([problem.X, np.ones((n, 1))]))
     return Nodes(
         FAMILIES[problem.score], X, np.ascontiguousarray(m.grams), m.gram_of,
-        np.ascontiguousarray(problem.penalties), problem.knowledge.allowed, problem.fit_intercept,
+        np.ascontiguousarray(problem.penalties), problem.knowledge.allowed,
+        problem.mcp_gamma or np.inf, problem.fit_intercept,
         np.zeros((d + 1, d + 1)), np.zeros((5, d + 1)), np.zeros(d + 1, np.int64),
         np.zeros((3, n)),
     )  # fmt: skip
@@ -76,12 +78,11 @@ def _least_squares(nodes, j, m):
             nodes.H[k, s] = G[nodes.cand[k], nodes.cand[s]]
         nodes.lin[0, k] = G[nodes.cand[k], j]
     _quadratic(nodes, m, G[j, j], EXACT)
-    w, penalty, fit = nodes.lin[2], 0.0, 0.0
+    w, fit = nodes.lin[2], 0.0
     for k in range(m):
         # w'Hw - 2 g'w = -w'(g + r) with r = g - Hw
         fit -= w[k] * (nodes.lin[0, k] + nodes.lin[3, k])
-        penalty += nodes.lin[1, k] * abs(w[k])
-    return max(G[j, j] + fit, 0.0) / 2 + penalty
+    return max(G[j, j] + fit, 0.0) / 2 + _penalty(w, nodes.lin[1], m, nodes.gamma)
 
 
 @inner
@@ -95,7 +96,7 @@ def _quadratic(nodes, m, scale, tol):
     if not scale > 0:
         scale = 1.0
     for sweep in range(SWEEPS):
-        if sweep % 10 == 0:
+        if sweep % 10 == 0 and nodes.gamma == np.inf:
             _polish(nodes, m)
         worst = 0.0
         for k in range(m):
@@ -103,7 +104,7 @@ def _quadratic(nodes, m, scale, tol):
             if not h > 0:
                 continue
             t = r[k] + h * w[k]
-            new = max(abs(t) - a[k], 0.0) / h
+            new = _shrunk(abs(t), a[k], h, nodes.gamma)
             if t < 0:
                 new = -new
             change = new - w[k]
@@ -114,6 +115,16 @@ def _quadratic(nodes, m, scale, tol):
                 worst = max(worst, abs(change) * np.sqrt(h / scale))
         if worst <= tol:
             return
+
+
+@inner
+def _shrunk(t, a, h, gamma):
+    """Minimiser over w >= 0 of h w^2 / 2 - t w + penalty."""
+    if h * gamma > 1:
+        if t > gamma * a * h:
+            return t / h
+        return max(t - a, 0.0) / (h - 1 / gamma)
+    return t / h if t * t > gamma * a * a * h else 0.0  # nothing between is a minimum
 
 
 @inner
@@ -184,7 +195,7 @@ def _generalised(nodes, j, m):
         for i in range(n):
             eta[i] += w[k] * X[i, nodes.cand[k]]
     old = nodes.lin[4]
-    value = _value(nodes.family, eta, y, shift, 0.0) + _penalty(w, a, total)
+    value = _value(nodes.family, eta, y, shift, 0.0) + _penalty(w, a, total, np.inf)
     for _ in range(NEWTON):
         for i in range(n):
             mean = np.exp(min(eta[i], 700.0))
@@ -218,7 +229,7 @@ def _generalised(nodes, j, m):
                     shift[i] += (w[k] - old[k]) * X[i, nodes.cand[k]]
         t, improved = 1.0, False
         for _ in range(30):
-            new = _value(nodes.family, eta, y, shift, t) + _penalty(w, a, total)
+            new = _value(nodes.family, eta, y, shift, t) + _penalty(w, a, total, np.inf)
             if new <= value + 1e-15 * abs(value):
                 improved = True
                 break
@@ -236,10 +247,14 @@ def _generalised(nodes, j, m):
 
 
 @inner
-def _penalty(w, a, m):
+def _penalty(w, a, m, gamma):
     total = 0.0
     for k in range(m):
-        total += a[k] * abs(w[k])
+        size = abs(w[k])
+        if size > gamma * a[k]:
+            total += gamma * a[k] * a[k] / 2
+        else:
+            total += a[k] * size - size * size / (2 * gamma)
     return total
 
 

@@ -63,8 +63,7 @@ class BOSS(Solver):
     kick : float, default 0.2
         Share of the nodes moved for each of them.
     window : int, optional
-        Places ordered exactly at a time, 0 for none; by default 5, with up to 30 nodes 8, with up
-        to 14 all.
+        Places ordered exactly at a time, 0 for none; by default 5, with up to 14 nodes all.
     exchange : bool, optional
         Whether parents are exchanged one for one; if not given, with up to 30 nodes.
     **limits
@@ -228,7 +227,7 @@ class BOSS(Solver):
     def _width(self, d: int) -> int:
         if self.window is not None:
             return min(self.window, d)
-        return d if d <= 14 else 8 if d <= 30 else min(5, d)
+        return d if d <= 14 else 5
 
     def _eps(self, problem: Any) -> float:
         tol = self.tol if self.tol is not None else problem.default_tol

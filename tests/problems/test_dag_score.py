@@ -156,6 +156,8 @@ BAD = [
     ({"X": -X, "score": "poisson"}, ValueError, "needs counts >= 0"),
     ({"X": X, "alpha": -1.0}, ValueError, "alpha must be a finite number >= 0"),
     ({"X": X, "alpha": 1.0, "score": "bic"}, ValueError, "use bic_weight"),
+    ({"X": X, "mcp_gamma": 0.0}, ValueError, "mcp_gamma must be a finite number > 0"),
+    ({"X": X, "mcp_gamma": 2.0, "score": "bic"}, ValueError, "goes with score 'ls'"),
     ({"X": X, "required": [(0, 1), (1, 0)]}, ValueError, "0 -> 1 -> 0"),
     ({"X": X, "required": [(0, 1), (1, 2), (2, 0)]}, ValueError, "contradict"),
     ({"X": X, "required": [(0, 1)], "forbidden": [(0, 1)]}, ValueError, "0 -> 1 is both"),

@@ -117,6 +117,21 @@ def test_lasso_of_a_node():
     assert w[0] == pytest.approx((X[:, 0] @ X[:, 7]) / (X[:, 0] @ X[:, 0]))  # required: no penalty
 
 
+def test_concave_penalty_of_a_node():
+    X = linear(2)
+    X /= X.std(0)
+    problem = DagScore(X, alpha=0.1, mcp_gamma=3.0)
+    w = np.zeros(8)
+    value = fit_node(make_nodes(problem), 6, np.arange(8), 6, w)
+    loss = numopt.losses.LeastSquares(X[:, 6])
+    mcp = numopt.problems.Composite(loss, X[:, :6], numopt.penalties.MCP(0.1, gamma=3.0))
+    assert value == pytest.approx(mcp.objective(w[:6]), rel=1e-10)
+    assert mcp.certificate(w[:6]).kkt <= 1e-8
+    W = np.zeros((8, 8))
+    W[:, 6] = w
+    assert problem.objective(W) == pytest.approx(value + 7 / 2, rel=1e-10)
+
+
 def test_logistic_and_poisson_regression_of_a_node():
     order, w = np.arange(5), np.zeros(5)
     B, C = binary(0), counts(0)
@@ -134,6 +149,7 @@ def test_logistic_and_poisson_regression_of_a_node():
         (linear, {"alpha": 0.1}),
         (linear, {"alpha": 0.05, "forbidden": [(0, 1), (1, 0), (4, 5)], "roots": [2, 3]}),
         (linear, {"forbidden": [(0, 1), (1, 0)]}),
+        (linear, {"alpha": 0.1, "mcp_gamma": 3.0, "required": [(3, 4)]}),
         (binary, {"score": "logistic", "alpha": 0.01}),
         (binary, {"score": "logistic"}),
         (counts, {"score": "poisson", "alpha": 0.02}),
