@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from numopt import solvers
 from numopt.core.engine import Solver, pick, run
 from numopt.core.report import warn_unmet
 from numopt.core.result import Result, Status
@@ -96,10 +97,10 @@ def solve_quadratic(
 ) -> Result:
     """Solve with a method of `quadprog`, with "auto" by more than one if need be."""
     if method == "admm":
-        splitting = pick("OperatorSplittingQP", problem, options)
+        splitting = pick(solvers.OperatorSplittingQP(), problem, options)
         result = run(splitting, problem, warm_start=start, warn=False)
         return _proven(problem, splitting, result) if result.status in _UNDECIDED else result
-    ipm = pick("ipm", problem, options)
+    ipm = pick(solvers.InteriorPointQP(), problem, options)
     if method == "ipm":
         return run(ipm, problem, warm_start=start)
     result = run(ipm, problem, warm_start=start, warn=False)
@@ -108,7 +109,7 @@ def solve_quadratic(
 
 def _rescued(problem: QuadraticProgram, ipm: Solver, result: Result) -> Result:
     """What operator splitting makes of a problem on which the interior point method is stuck."""
-    splitting = pick("OperatorSplittingQP", problem, _shared(ipm, result))
+    splitting = pick(solvers.OperatorSplittingQP(), problem, _shared(ipm, result))
     second = run(splitting, problem, warm_start=result, warn=False)
     if second.success or second.status in _PROVEN:
         return second
@@ -121,7 +122,9 @@ def _rescued(problem: QuadraticProgram, ipm: Solver, result: Result) -> Result:
 
 def _proven(problem: QuadraticProgram, splitting: Solver, result: Result) -> Result:
     """The proof that there is no solution, if the interior point method finds one."""
-    second = run(pick("ipm", problem, _shared(splitting, result)), problem, warn=False)
+    second = run(
+        pick(solvers.InteriorPointQP(), problem, _shared(splitting, result)), problem, warn=False
+    )
     if second.status in _PROVEN:
         return second
     tol = result.certificate.tol

@@ -140,3 +140,17 @@ def assemble(P_data, P_indices, P_indptr, A_data, A_indices, A_indptr, m):
         indices[diagonal[k]] = k
         values[diagonal[k]] = own[k] if k < n else 0.0
     return indptr, indices, values, diagonal, own
+
+
+@kernel
+def unscale(unit, kind, cost, x, y, z, plain_x, plain_y, z_lb, z_ub):
+    """Write a point in the units of the data; fixed variables keep one multiplier of the two."""
+    n = x.size
+    for j in range(n):
+        factor = 1 / (cost * unit[j])
+        plain_x[j] = x[j] * unit[j]
+        z_lb[j], z_ub[j] = z[0, j] * factor, z[1, j] * factor
+        if kind[j] == EQUATION:
+            z_lb[j], z_ub[j] = max(-y[j], 0.0) * factor, max(y[j], 0.0) * factor
+    for i in range(plain_y.size):
+        plain_y[i] = y[n + i] / (cost * unit[n + i])

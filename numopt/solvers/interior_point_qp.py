@@ -17,9 +17,9 @@ from numopt.linalg.patterns import UpperPattern
 from numopt.linalg.sparse import CSR
 from numopt.problems._presolve import postsolve, presolve
 from numopt.solvers import _interior_point_kernels as kernels
-from numopt.solvers._interior_point_kernels import EQUATION, Kkt, Model, Point, Room
+from numopt.solvers._interior_point_kernels import Kkt, Model, Point, Room
 from numopt.solvers._interior_point_loop import FOR
-from numopt.solvers._interior_point_setup import assemble, classify, scale
+from numopt.solvers._interior_point_setup import assemble, classify, scale, unscale
 from numopt.solvers._qp_proofs import elastic, polished_farkas, polished_ray, recession
 
 # Residuals of proofs that polishing may bring to nothing.
@@ -215,7 +215,7 @@ class InteriorPointQP(Solver):
 
 def _effort(known: tuple[Any, ...]) -> float:
     analysis = known[-1]
-    return float(analysis.flops + 20 * (analysis.nnz + analysis.n))
+    return float(analysis.flops + 2 * (analysis.nnz + analysis.n))
 
 
 def _start(problem: Any, x0: Any, warm: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -273,15 +273,10 @@ def _restored(
 
 def _unscaled(model: Model, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, np.ndarray]:
     """A point in the units of the data."""
-    n, unit = model.q.size, model.unit
-    factor = 1 / (model.cost * unit)
-    lower, upper = z[:, :n] * factor[:n]
-    fixed = model.kind[:n] == EQUATION
-    if fixed.any():
-        multipliers = y[:n] * factor[:n]
-        lower[fixed] = np.maximum(-multipliers[fixed], 0)
-        upper[fixed] = np.maximum(multipliers[fixed], 0)
-    return {"x": x * unit[:n], "y": y[n:] * factor[n:], "z_lb": lower, "z_ub": upper}
+    n = x.size
+    point = np.empty(n), np.empty(y.size - n), np.empty(n), np.empty(n)
+    unscale(model.unit, model.kind, model.cost, x, y, z, *point)
+    return dict(zip(("x", "y", "z_lb", "z_ub"), point, strict=True))
 
 
 def _proven(problem: Any, state: State, claim: int) -> bool:
