@@ -41,20 +41,24 @@ def __dir__() -> list[str]:
 
 def all_solvers() -> list[Any]:
     """Every solver class."""
-    from numopt.core.engine import Solver
-
     classes = []
     for module in _modules().values():
-        members = vars(importlib.import_module(f"{__name__}.{module}")).values()
-        classes += [
-            member
-            for member in members
-            if isinstance(member, type)
-            and issubclass(member, Solver)
-            and member.__module__ == f"{__name__}.{module}"
-            and not member.__name__.startswith("_")
-        ]
+        classes += _members(module)
     return classes
+
+
+def _members(module: str) -> list[Any]:
+    """Solver classes that a module defines."""
+    from numopt.core.engine import Solver
+
+    return [
+        member
+        for member in vars(importlib.import_module(f"{__name__}.{module}")).values()
+        if isinstance(member, type)
+        and issubclass(member, Solver)
+        and member.__module__ == f"{__name__}.{module}"
+        and not member.__name__.startswith("_")
+    ]
 
 
 _by_name: dict[str, Any] = {}
@@ -62,11 +66,15 @@ _by_name: dict[str, Any] = {}
 
 def by_name(name: str) -> Any:
     """The solver class with this `name`, or class name."""
-    if not _by_name:
-        _by_name.update({cls.name: cls for cls in all_solvers()})
-        _by_name.update({cls.__name__: cls for cls in all_solvers()})
     name = _ALIASES.get(name, name)
     if name not in _by_name:
+        module = name.replace("-", "_")
+        named = module in _modules().values()  # then there is no need to import the others
+        classes = _members(module) if named else all_solvers()
+        _by_name.update({cls.name: cls for cls in classes})
+        _by_name.update({cls.__name__: cls for cls in classes})
+    if name not in _by_name:
+        _by_name.update({cls.name: cls for cls in all_solvers()})
         near = difflib.get_close_matches(name, _by_name, n=1)
         known = ", ".join(sorted(key for key in _by_name if key == _by_name[key].name))
         hint = f"did you mean {near[0]!r}?" if near else f"known: {known}"
