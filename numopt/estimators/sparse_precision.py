@@ -97,8 +97,8 @@ class SparsePrecision(EmpiricalCovariance):
                 f"X is constant in column {constant[0]} ({constant.size} such columns), whose "
                 "variance must be > 0; drop it"
             )
-        options = {"tol": self.tol, "max_iter": self.max_iter}
-        options = {key: value for key, value in options.items() if value is not None}
+        given = {"tol": self.tol, "max_iter": self.max_iter}
+        options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         precision, covariance = np.zeros((p, p)), np.zeros((p, p))
         self.groups_, self.results_ = components(S, self.alpha), []
         for group in self.groups_:

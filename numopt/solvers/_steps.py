@@ -1,4 +1,4 @@
-"""The half steps of ADMM: one term against the coupling."""
+"""The half steps of ADMM, its start, and what moves its penalty."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from numopt.core.validate import as_vector, require_length
 from numopt.linalg.maps import Map
 from numopt.linalg.norm_bounds import spectral_norm
 from numopt.linalg.operators import Operator
-from numopt.terms import _Quadratic
+from numopt.terms import Quadratic
+
+# Curvatures count if the correlation of the differences they come from exceeds this.
+CORRELATED = 0.2
 
 
 class Step:
@@ -38,7 +42,7 @@ class Prox(Step):
     def __init__(self, term: Any, M: Map):
         super().__init__(term, M)
         self.system = None
-        if isinstance(term, _Quadratic):
+        if isinstance(term, Quadratic):
             self.system = term.system(None, M.shape[1])
             self.cheap, self.exact = self.system.cheap, self.system.method != "cg"
 
@@ -83,6 +87,48 @@ def step_of(term: Any, M: Map, linearised: bool = False) -> Step:
         return Linearised(term, M)
     if M.tight:
         return Prox(term, M)
-    if isinstance(term, _Quadratic):
+    if isinstance(term, Quadratic):
         return System(term, M)
     return Linearised(term, M)
+
+
+# ---- starts and penalties -----------------------------------------------------------------------
+
+
+def start_of_z(splitting: Any, x: np.ndarray, warm: dict[str, Any]) -> np.ndarray:
+    B = splitting.maps[1]
+    if "z" in warm:
+        return require_length(as_vector(warm["z"], "warm_start['z']"), B.shape[1], "z")
+    rest = splitting.target - splitting.maps[0].times(x)
+    if B.tight:
+        return B.adjoint(rest) / B.tight
+    return np.zeros(B.shape[1])
+
+
+def multipliers(splitting: Any, z: np.ndarray, warm: dict[str, Any]) -> np.ndarray:
+    """Those given, or such that a smooth g is stationary."""
+    g, B = splitting.g, splitting.maps[1]
+    if "y" in warm:
+        return require_length(as_vector(warm["y"], "warm_start['y']"), splitting.rows, "y")
+    if isinstance(g, Quadratic) and B.scale is not None:
+        return g.gradient(z) / -B.scale
+    return np.zeros(splitting.rows)
+
+
+def ratio(a: float, b: float) -> float:
+    return a / b if b > 0 else float(a != 0)
+
+
+def curvature(
+    seen: np.ndarray, Ax: np.ndarray, Bz: np.ndarray, yh: np.ndarray, y: np.ndarray
+) -> float | None:
+    """Geometric mean of the spectral steps of both dual functions, None if neither tells."""
+    found = []
+    for d, e in ((-Ax - seen[0], yh - seen[2]), (seen[1] - Bz, y - seen[3])):
+        de, dd, ee = float(d @ e), float(d @ d), float(e @ e)
+        if de > CORRELATED * np.sqrt(dd) * np.sqrt(ee):  # NaN before the first look
+            steepest, least = ee / de, de / dd
+            found.append(least if 2 * least > steepest else steepest - least / 2)
+    if not found:
+        return None
+    return float(np.exp(np.mean(np.log(found))))

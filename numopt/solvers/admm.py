@@ -19,16 +19,13 @@ from numopt.core.validate import (
 from numopt.linalg.maps import Map
 from numopt.solvers import _least_squares as least_squares
 from numopt.solvers._anderson import Anderson
-from numopt.solvers._steps import Step, step_of
-from numopt.terms import _Quadratic
+from numopt.solvers._steps import Step, curvature, multipliers, ratio, start_of_z, step_of
 
 # Places in State.scalars.
 RHO, COUNT, CHANGES, SETTLED, RESIDUAL, ERROR, TARGET, MEASURED, PRIMAL, DUAL = range(10)
 
 # Looks at rho between which nothing changed, before acceleration starts.
 SETTLE = 3
-# Curvatures count if the correlation of the differences they come from exceeds this.
-CORRELATED = 0.2
 # The step from one rho to the next is within a factor 1 + LEAP / k^2.
 LEAP = 1e10
 # rho moves if its estimate differs by this factor, plus 3 % for each move before; where it takes a
@@ -156,8 +153,8 @@ class ADMM(Solver):
         elif splitting is not problem:
             x[:] = least_squares.start(problem)
         c = splitting.target.astype(dtype)
-        z = _start_of_z(splitting, x, warm).astype(dtype)
-        y = _multipliers(splitting, z, warm).astype(dtype)
+        z = start_of_z(splitting, x, warm).astype(dtype)
+        y = multipliers(splitting, z, warm).astype(dtype)
         f, g = (step_of(*pair, self.linearised) for pair in ((splitting.f, A), (splitting.g, B)))
         scalars = np.zeros(10)
         scalars[RHO] = rho = warm.get("rho", self.rho or least_squares.mean_curvature(splitting))
@@ -199,7 +196,7 @@ class ADMM(Solver):
         sizes = [float(np.sqrt(v @ v)) for v in (step, Ax, Bz, state.c, u)]
         s[RESIDUAL] = sizes[0]
         # -A'(y + rho r) is a subgradient of f at x: so much is y off.
-        s[ERROR] = _ratio(sizes[0], max(sizes[1:4])) + _ratio(sizes[0], sizes[4])
+        s[ERROR] = ratio(sizes[0], max(sizes[1:4])) + ratio(sizes[0], sizes[4])
         s[COUNT] += 1
         moved = False
         if convex and self.adapt != "fixed":
@@ -209,7 +206,7 @@ class ADMM(Solver):
             estimate = None
             if s[COUNT] % look == 0:
                 if self.adapt == "spectral":
-                    estimate = _curvature(state.seen, Ax, Bz, yh, state.y)
+                    estimate = curvature(state.seen, Ax, Bz, yh, state.y)
                     state.seen[0], state.seen[1], state.seen[2], state.seen[3] = (
                         -Ax,
                         Bz,
@@ -296,42 +293,3 @@ class ADMM(Solver):
 
     def _tol(self, problem: Any) -> float:
         return self.tol if self.tol is not None else problem.default_tol
-
-
-def _start_of_z(splitting: Any, x: np.ndarray, warm: dict[str, Any]) -> np.ndarray:
-    B = splitting.maps[1]
-    if "z" in warm:
-        return require_length(as_vector(warm["z"], "warm_start['z']"), B.shape[1], "z")
-    rest = splitting.target - splitting.maps[0].times(x)
-    if B.tight:
-        return B.adjoint(rest) / B.tight
-    return np.zeros(B.shape[1])
-
-
-def _multipliers(splitting: Any, z: np.ndarray, warm: dict[str, Any]) -> np.ndarray:
-    """Those given, or such that a smooth g is stationary."""
-    g, B = splitting.g, splitting.maps[1]
-    if "y" in warm:
-        return require_length(as_vector(warm["y"], "warm_start['y']"), splitting.rows, "y")
-    if isinstance(g, _Quadratic) and B.scale is not None:
-        return g.gradient(z) / -B.scale
-    return np.zeros(splitting.rows)
-
-
-def _ratio(a: float, b: float) -> float:
-    return a / b if b > 0 else float(a != 0)
-
-
-def _curvature(
-    seen: np.ndarray, Ax: np.ndarray, Bz: np.ndarray, yh: np.ndarray, y: np.ndarray
-) -> float | None:
-    """Geometric mean of the spectral steps of both dual functions, None if neither tells."""
-    found = []
-    for d, e in ((-Ax - seen[0], yh - seen[2]), (seen[1] - Bz, y - seen[3])):
-        de, dd, ee = float(d @ e), float(d @ d), float(e @ e)
-        if de > CORRELATED * np.sqrt(dd) * np.sqrt(ee):  # NaN before the first look
-            steepest, least = ee / de, de / dd
-            found.append(least if 2 * least > steepest else steepest - least / 2)
-    if not found:
-        return None
-    return float(np.exp(np.mean(np.log(found))))
