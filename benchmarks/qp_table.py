@@ -20,6 +20,7 @@ import argparse
 import importlib.util
 import multiprocessing
 import os
+import resource
 import time
 import warnings
 from pathlib import Path
@@ -228,7 +229,8 @@ MODULES = {"proxqp": "proxsuite", "highs": "highspy"}
 def measure(solve, arrays, tol, limit):
     """CPU seconds, what the solver claims, and the residual of its point.
 
-    In a process of its own: some solvers know no limit, and some crash.
+    In a process of its own, with a limit on its CPU time: the solvers' own limits are of the wall
+    clock, if they have any, and some crash.
     """
     context = multiprocessing.get_context("fork")
     pipe, end = context.Pipe(duplex=False)
@@ -237,7 +239,7 @@ def measure(solve, arrays, tol, limit):
     end.close()
     outcome = limit, UNSOLVED, np.inf
     try:
-        if pipe.poll(2 * limit + 5):
+        if pipe.poll(20 * limit):
             outcome = pipe.recv()
     except EOFError:
         pass
@@ -248,10 +250,11 @@ def measure(solve, arrays, tol, limit):
 
 def _work(pipe, solve, arrays, tol, limit):
     seconds, claim, residual = np.inf, UNSOLVED, np.inf
+    resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 2, int(limit) + 3))
     for _ in range(4):
         start = time.process_time()
         try:
-            claim, x, y, z = solve(*arrays, tol=tol, limit=limit)
+            claim, x, y, z = solve(*arrays, tol=tol, limit=20 * limit)
         except Exception:
             pipe.send((limit, UNSOLVED, np.inf))
             return
