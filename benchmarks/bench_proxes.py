@@ -70,7 +70,7 @@ def peer_total_variation():
     found = {}
     try:
         utils = importlib.import_module("copt.tv_prox")
-        found["copt"] = lambda v, strength: utils.prox_tv1d(strength, v)
+        found["copt"] = lambda v, strength: utils.prox_tv1d(v, strength)
     except ImportError:
         pass
     try:
@@ -85,9 +85,17 @@ def peer_slope():
     """Name -> function of (v, lambdas)."""
     try:
         utils = importlib.import_module("skglm.utils.prox_funcs")
-        return {"skglm": utils.prox_SLOPE}
     except ImportError:
         return {}
+
+    def skglm(v, lambdas):
+        size = np.abs(v)
+        order = np.argsort(size)[::-1]
+        out = np.empty_like(v)
+        out[order] = utils.prox_SLOPE(size[order], lambdas)
+        return np.sign(v) * out
+
+    return {"skglm": skglm}
 
 
 class TotalVariation:
@@ -156,7 +164,7 @@ def main():
             penalty = penalties.TotalVariation1D(alpha)
             ours = nanoseconds(lambda: penalty.prox(v)) / N  # noqa: B023
             theirs = {
-                name: round(nanoseconds(lambda: peer(v.copy(), alpha), 2) / N, 1)  # noqa: B023
+                name: round(nanoseconds(lambda: peer(v.copy(), alpha), 1) / N, 1)  # noqa: B023
                 for name, peer in peers.items()
             }
             print(f"TotalVariation1D {data:12} {alpha:5}: {ours:5.1f} ns a point", theirs or "")
@@ -167,7 +175,7 @@ def main():
             sort = nanoseconds(lambda: np.argsort(size))  # noqa: B023
             ours = nanoseconds(lambda: penalty.prox(v)) / sort  # noqa: B023
             theirs = {
-                name: round(nanoseconds(lambda: peer(v, lambdas), 2) / sort, 2)  # noqa: B023
+                name: round(nanoseconds(lambda: peer(v, lambdas), 1) / sort, 2)  # noqa: B023
                 for name, peer in peers.items()
             }
             print(f"SLOPE {data:14} {n:8}: {ours:5.2f} np.argsort", theirs or "")
