@@ -194,8 +194,9 @@ class LDL:
         diagonal = np.asarray(diagonal)
         if diagonal.ndim and diagonal.shape != places.shape:
             raise ValueError(f"diagonal has shape {diagonal.shape}, expected {places.shape}")
+        require_finite(np.ravel(diagonal), "diagonal")
         self._values[places] = diagonal
-        return self._factor(diagonal, "diagonal")
+        return self._factor(self._values)
 
     def _set_shift(self, shift: Any) -> None:
         shift = np.asarray(shift, dtype=self.dtype)
@@ -248,7 +249,7 @@ class LDL:
             self._module = pivoting
             self._blocks = np.empty(size, kind), np.empty(analysis.nnz + n, np.uint32)
 
-    def _factor(self, values: np.ndarray, name: str | None = None) -> bool:
+    def _factor(self, values: np.ndarray) -> bool:
         self.factorizations += 1
         if self._kernel is None:
             failed, self.perturbed, self.wrong_signs = self._factor_pivoting()
@@ -259,7 +260,7 @@ class LDL:
             self.ok = True
             return True
         self.ok = False
-        require_finite(np.asarray(values, float), name or f"{self.pattern.name}.data")
+        self.pattern.require_finite(values)
         self.bad_row = int(self._order[failed])
         found = float(self._d[failed])
         wanted = f"of sign {self._known[0, failed]:+.0f}" if not self.pivoting else "finite"

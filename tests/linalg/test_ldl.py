@@ -224,9 +224,9 @@ def test_bad_diagonals_are_named():
     for bad in (np.nan, np.inf):
         with pytest.raises(ValueError, match=f"diagonal has {bad} at index 1"):
             factor.update_diagonal([-1.0, bad], [7, 8])
-        with pytest.raises(np.linalg.LinAlgError):
-            factor.solve(np.ones(9))
-    assert factor.update(K) and factor.inertia == (6, 3, 0)
+        with pytest.raises(ValueError, match=f"diagonal has {bad} at index 0"):
+            factor.update_diagonal(bad)
+    np.testing.assert_allclose(K @ factor.solve(np.ones(9)), 1, atol=1e-12)  # nothing has changed
 
 
 @pytest.mark.parametrize("method", STATIC)
@@ -558,7 +558,8 @@ def test_bad_matrices():
         wrong = A.copy()
         wrong[4, 4] = bad
         for kind in ({"signs": 1}, {"signs": np.ones(9)}, {}):
-            with pytest.raises(ValueError, match=f"A.data has {bad} at index"):
+            message = f"A.data has {bad} at index"
+            with pytest.raises(ValueError, match=message), np.errstate(invalid="ignore"):
                 LDL(wrong, **kind)
     wrong = A.copy()
     wrong[1, 2] += 0.5
