@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -99,8 +99,6 @@ class Smooth(Oracle):
     (1, 1, 0)
     """
 
-    default_solver: ClassVar[str] = "lbfgs"
-
     fun: Callable[..., Any]
     jac: Any = None
     bounds: Any = None
@@ -124,6 +122,11 @@ class Smooth(Oracle):
     def size(self) -> int | None:
         """Number of variables, if the bounds tell."""
         return None if self.lower is None or self.lower.ndim == 0 else int(self.lower.size)
+
+    @property
+    def default_solver(self) -> str:  # type: ignore[override]
+        """Newton's method where there are second derivatives, else L-BFGS."""
+        return "newton" if self.has_curvature else "lbfgs"
 
     @property
     def has_curvature(self) -> bool:

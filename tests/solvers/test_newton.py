@@ -279,5 +279,14 @@ def test_counts_are_calls():
     assert (result.nfev, result.njev, result.nhev) == tuple(calls.values())
 
 
+def test_default_where_there_are_second_derivatives():
+    assert numopt.solve(Smooth(rosen, rosen_der, hess=rosen_hess), x0=START).solver == "Newton()"
+    assert numopt.solve(Smooth(rosen, rosen_der), x0=START).solver == "LBFGS()"
+    # The certificate asks for more than L-BFGS looks at.
+    problem = Smooth(saddle, saddle_gradient, hess=saddle_hessian)
+    with pytest.warns(numopt.ConvergenceWarning, match="curvature"):
+        assert numopt.solve(problem, "lbfgs", x0=[0.0, 0.0]).status == 7
+
+
 def test_no_variables():
     assert numopt.minimize(lambda x: 1.0, [], jac=lambda x: x, hess=lambda x: np.eye(0)).success
