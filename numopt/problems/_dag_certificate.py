@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from scipy.special import expit
 
 from numopt.problems._dag_graph import closure, topological_order
@@ -205,22 +204,22 @@ def edge_gains(problem: Any, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the likelihood gains by each edge i -> j not in A, and loses without each one in A."""
     d, m = problem.size, problem.moments
     add, drop = np.zeros((d, d)), np.zeros((d, d))
+    scales = [np.sqrt(np.diag(G)) for G in m.grams]
+    correlations = [G / np.outer(s, s) for G, s in zip(m.grams, scales, strict=True)]
     for j in range(d):
-        G, n = m.grams[m.gram_of[j]], m.counts[m.gram_of[j]]
+        R, n = correlations[m.gram_of[j]], m.counts[m.gram_of[j]]
         parents = np.flatnonzero(A[:, j])
-        others = np.setdiff1d(np.flatnonzero(~A[:, j]), [j])
+        v, rest, with_j = 1.0, np.ones(d), R[:, j]
         if parents.size:
-            factor = scipy.linalg.cholesky(G[np.ix_(parents, parents)], lower=True)
-            half = scipy.linalg.solve_triangular(factor, G[parents], lower=True)
-            inverse = scipy.linalg.solve_triangular(factor, np.eye(parents.size), lower=True)
-            w = inverse.T @ half[:, j]
-            v = G[j, j] - half[:, j] @ half[:, j]
-            rest = np.diag(G)[others] - (half[:, others] ** 2).sum(0)
-            with_j = G[others, j] - half[:, others].T @ half[:, j]
-            more = w**2 / (inverse**2).sum(0)
-            drop[parents, j] = -n / 2 * np.log1p(more / max(v, 1e-300))
-        else:
-            v, rest, with_j = G[j, j], np.diag(G)[others], G[others, j]
-        share = with_j**2 / np.maximum(rest, 1e-12 * np.diag(G)[others]) / max(v, 1e-300)
-        add[others, j] = -n / 2 * np.log(np.maximum(1 - share, 1e-12))
+            inverse = np.linalg.inv(R[np.ix_(parents, parents)])
+            w = inverse @ R[parents, j]
+            v = max(1.0 - float(R[parents, j] @ w), 1e-300)
+            explained = inverse @ R[parents]
+            rest = 1.0 - (R[parents] * explained).sum(0)
+            with_j = R[:, j] - R[parents].T @ w
+            drop[parents, j] = -n / 2 * np.log1p(w**2 / np.diag(inverse) / v)
+        share = with_j**2 / np.maximum(rest, 1e-12) / v
+        add[:, j] = -n / 2 * np.log(np.maximum(1 - share, 1e-12))
+    add[A] = 0.0
+    np.fill_diagonal(add, 0.0)
     return add, drop

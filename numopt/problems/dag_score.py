@@ -264,7 +264,9 @@ class DagScore(Problem):
         """Name of the solver for "auto"."""
         if self.score == "bic":
             return "exact" if self.size <= 20 else "boss"
-        return "insertion" if self.orders_alone else "topo"
+        if self.orders_alone:
+            return "insertion"
+        return "exact" if self.score == "ls" and not self.alpha and self.size <= 20 else "topo"
 
     # ---- objective and certificate ----
 

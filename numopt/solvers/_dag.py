@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from numopt.linalg.order_moves import coefficients, factor, variance_order
 from numopt.problems._dag_graph import topological_order
@@ -72,7 +71,7 @@ def fit_parents(problem: Any, A: np.ndarray) -> np.ndarray:
             G = m.grams[m.gram_of[j]]
             scale = np.sqrt(np.diag(G)[parents])
             P = G[np.ix_(parents, parents)] / np.outer(scale, scale)
-            W[parents, j] = scipy.linalg.solve(P, G[parents, j] / scale, assume_a="pos") / scale
+            W[parents, j] = np.linalg.solve(P, G[parents, j] / scale) / scale
     return W
 
 

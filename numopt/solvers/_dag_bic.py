@@ -10,7 +10,7 @@ from numopt.core.jit import inner, kernel
 
 # A set of parents changes for no less than this.
 LEAST = 1e-9
-# Entries of the table of remembered scores.
+# Most entries of the table of remembered scores: a power of two.
 TABLE = 1 << 20
 
 
@@ -44,11 +44,12 @@ def make_local(problem: Any, exchange: bool) -> Local:
     most = min(know.max_parents, d - 1)
     room = min(most, max(int(m.counts.min()) - 2, 0), d)
     width = max(room, int(know.required.sum(0).max(initial=0)), 1)
+    size = min(TABLE, 1 << int(np.ceil(np.log2(1000 * max(d, 2)))))
     codes = np.random.default_rng(0).integers(1, 2**63, (2, d), dtype=np.uint64)
     return Local(
         np.ascontiguousarray(m.grams), m.gram_of, m.counts.astype(np.float64), problem.edge_cost,
         know.allowed, know.required, know.before, width, exchange, codes,
-        np.zeros(TABLE, np.uint64), np.zeros(TABLE), np.zeros(1, np.int64),
+        np.zeros(size, np.uint64), np.zeros(size), np.zeros(1, np.int64),
         np.zeros((width + 1, d + 1)), np.zeros((2, d + 1)), np.zeros(d + 1, np.int64),
         np.zeros(width + 1, np.int64), np.zeros((width + 1, width + 1)), np.zeros(d + 1, np.bool_),
     )  # fmt: skip

@@ -97,6 +97,16 @@ def test_constraints_hold_in_every_method():
         assert result.cpdag[j, i] and not result.cpdag[i, j]  # known edges keep their direction
 
 
+def test_limited_parents_by_least_squares():
+    X, _ = drawn(3)
+    result = numopt.learn_dag(X[:12], max_parents=2, threshold=0.0)
+    assert result.success
+    assert result.solver.startswith("ExactOrder")
+    assert (result.x != 0).sum(0).max() <= 2
+    pairs = numopt.learn_dag(X[:12], max_parents=1, threshold=0.0)
+    assert result.fun < pairs.fun
+
+
 def test_constant_and_dependent_columns():
     X, _ = drawn(4)
     X[:, 2] = 3.0
