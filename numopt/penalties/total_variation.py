@@ -28,7 +28,7 @@ class TotalVariation1D(Penalty):
     point removes what it overtakes at the end of its chain, and where the first link of one chain
     would cross that of the other the string bends. Every link is made and removed once: O(n) on
     any data. Constant pieces get the mean of their data, shifted by what their neighbours pull, so
-    that rounding does not add up along the sequence. A million points take 10 to 30 ns each, see
+    that rounding does not add up along the sequence. A million points take 17 to 27 ns each, see
     ``benchmarks/bench_proxes.py``.
 
     References

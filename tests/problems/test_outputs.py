@@ -128,3 +128,26 @@ def test_default_solver_and_refusals():
         Composite(Multinomial(Y), A[:-1], L1(0.05))
     with pytest.raises(ValueError, match="x has 4 entries, expected 15"):
         problem.objective(np.ones(4))
+
+
+def test_the_loss_serves_minimize():
+    """By L-BFGS on the coefficients, and with a penalty on them."""
+    loss = Multinomial(Y, sample_weight=WEIGHT)
+
+    def fun(x):
+        value, R = loss.value_and_gradient(A @ x.reshape(P, K))
+        return value + 0.025 * x @ x, (A.T @ R).ravel() + 0.05 * x
+
+    expected = solved(Composite(loss, A, Ridge(0.05))).x
+    by_lbfgs = numopt.minimize(fun, np.zeros(P * K), jac=True)
+    assert by_lbfgs.success
+    np.testing.assert_allclose(by_lbfgs.x, expected, atol=1e-6)
+    problem = Composite(loss, A, GroupLasso(0.05, ROWS))
+    by_function = numopt.minimize(
+        lambda x: loss.value(A @ x.reshape(P, K)),
+        np.zeros(P * K),
+        jac=lambda x: (A.T @ loss.gradient(A @ x.reshape(P, K))).ravel(),
+        penalty=problem.penalty,
+    )
+    assert by_function.success
+    np.testing.assert_allclose(by_function.x, solved(problem).x, atol=1e-6)
