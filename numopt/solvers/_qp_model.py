@@ -126,5 +126,5 @@ def storage(n: int, m: int) -> kernels.State:
     return kernels.State(
         np.zeros(n), np.zeros(m), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros(m), np.zeros(n),
         np.zeros(m), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros(m, np.int8),
-        np.zeros(m, np.int8), np.zeros(n + m), np.zeros(n + m), np.zeros(m), np.zeros(13),
+        np.zeros(m, np.int8), np.zeros(n + m), np.zeros(n + m), np.zeros(m), np.zeros(14),
     )  # fmt: skip

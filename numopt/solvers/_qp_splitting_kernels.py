@@ -18,8 +18,8 @@ from numopt.linalg.sparse import CSR, row_axpy, row_dot
 # Places in State.scalars.
 (
     RHO, COUNT, FACTORED, CHANGES, TOL, RESIDUAL, TRIED, SUSPECT, FINISHES, ROUNDS, FOUND, WARM,
-    NEXT,
-) = range(13)  # fmt: skip
+    NEXT, PROOF,
+) = range(14)  # fmt: skip
 
 SIGMA = 1e-6  # proximal term of x
 EQUAL, FREE = 1e3, 1e-6  # factors of rho at equations and at rows without sides
@@ -28,7 +28,6 @@ LOW, HIGH = 1e-6, 1e6  # range of rho
 CHECK, ADAPT, FIRST = 25, 50, 10
 SHIFT = 5.0  # rho moves if its estimate differs by this factor
 ACTIVE, INACTIVE = 1e-9, 1e20  # minus the diagonal of the finishing system
-PROOF = 1e-6  # residual at which dx or dy is shown as a proof, which the problem then checks
 REFINEMENTS = 12
 
 
@@ -210,11 +209,11 @@ def _proof(model, state):
             t = d * state.hi[i] if d > 0 else d * state.lo[i]
             support += t
             terms += abs(t)
-    if top > 1e-14 and support < -PROOF * terms and support < 0:
+    if top > 1e-14 and support < -1e-6 * terms and support < 0:
         off = 0.0
         for j in range(n):
             off = _worse(off, abs(row_dot(model.C, j, state.Cx)))
-        if off <= PROOF * top:
+        if off <= state.scalars[PROOF] * top:
             return INFEASIBLE
     top, slope, cost = 0.0, 0.0, 0.0
     for j in range(n):
@@ -223,7 +222,7 @@ def _proof(model, state):
         top = max(top, abs(d))
         slope += state.q[j] * d
         cost = max(cost, abs(state.q[j]))
-    if top > 1e-14 and slope < -PROOF * cost * top:
+    if top > 1e-14 and slope < -1e-6 * cost * top:
         off = 0.0
         for j in range(n):
             off = _worse(off, abs(row_dot(model.P, j, state.px)))
@@ -232,7 +231,7 @@ def _proof(model, state):
             t = state.Cx[i]
             if (t > 0 and state.hi[i] < np.inf) or (t < 0 and state.lo[i] > -np.inf):
                 off = _worse(off, abs(t))
-        if off <= PROOF * top:
+        if off <= state.scalars[PROOF] * top:
             return UNBOUNDED
     return RUNNING
 
