@@ -252,7 +252,7 @@ def _newton_steps(penalty: Any, model: Model, slopes: np.ndarray, place: np.ndar
     wide = model.w.dtype == np.float64
     noise = 50 * float(np.finfo(model.w.dtype).eps)
     potrf, potrs = get_lapack_funcs(("potrf", "potrs"), (model.Q,))
-    left = 1e9  # operations: long chains pay where the support is small
+    left = 3e7  # operations: long chains pay where the support is small
     while (size := smooth_support(penalty, model, slopes, place)) and left > 0:
         left -= size**3
         H, down = np.empty((size, size), slopes.dtype, "F"), np.empty(size, slopes.dtype)
