@@ -54,7 +54,7 @@ class SparsePrecision(EmpiricalCovariance):
     >>> from sklearn.datasets import load_diabetes
     >>> from numopt.estimators import SparsePrecision
     >>> X = load_diabetes(scaled=False).data
-    >>> model = SparsePrecision(alpha=5.0).fit(X / X.std(axis=0) * 10)
+    >>> model = SparsePrecision(alpha=0.3).fit(X / X.std(axis=0))
     >>> int((model.precision_ == 0).sum()) > 30, model.results_[0].success
     (True, True)
     """

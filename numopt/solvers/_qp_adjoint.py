@@ -49,7 +49,7 @@ class Adjoint:
     >>> from numopt.solvers import OperatorSplittingQP
     >>> problem = QuadraticProgram([[2.0]], [-2.0])
     >>> result = OperatorSplittingQP().solve(problem)
-    >>> result.vjp([1.0]).q.tolist()
+    >>> result.vjp([1.0]).q.round(12).tolist()
     [-0.5]
     """
 
