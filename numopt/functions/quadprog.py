@@ -77,9 +77,9 @@ def quadprog(
     Examples
     --------
     >>> import numopt
-    >>> result = numopt.quadprog([[2.0, 0.0], [0.0, 2.0]], [-2.0, -6.0], [[1.0, 1.0]], u=2.0)
+    >>> result = numopt.quadprog([[2.0, 0.0], [0.0, 2.0]], [-2.0, -6.0], [[1.0, 1.0]], u=3.0)
     >>> result.x.round(6).tolist(), result.y.round(6).tolist()
-    ([0.0, 2.0], [2.0])
+    ([0.5, 2.5], [1.0])
     """
     require_choice(method, METHODS, "method")
     require_positive(tol, "tol")

@@ -91,10 +91,10 @@ class InteriorPointQP(Solver):
     --------
     >>> from numopt.problems import QuadraticProgram
     >>> from numopt.solvers import InteriorPointQP
-    >>> problem = QuadraticProgram([[2.0, 0.0], [0.0, 2.0]], [-2.0, -6.0], [[1.0, 1.0]], u=2.0)
+    >>> problem = QuadraticProgram([[2.0, 0.0], [0.0, 2.0]], [-2.0, -6.0], [[1.0, 1.0]], u=3.0)
     >>> result = InteriorPointQP().solve(problem)
     >>> result.x.round(6).tolist(), result.y.round(6).tolist()
-    ([0.0, 2.0], [2.0])
+    ([0.5, 2.5], [1.0])
     """
 
     max_iter: int = 200
