@@ -20,7 +20,8 @@ def objective(problem: Any, W: np.ndarray) -> float:
         G = np.array([m.grams[m.gram_of[j], j, j] for j in range(problem.size)])
         n = m.counts[m.gram_of]
         fit = float((n / 2 * np.log(np.maximum(v / G, 1e-300))).sum())
-        return fit + problem.edge_cost * float(np.count_nonzero(W))
+        edges = np.count_nonzero((W != 0) | problem.knowledge.required)
+        return fit + problem.edge_cost * float(edges)
     penalty = penalty_value(problem, W) if problem.alpha else 0.0
     if problem.score == "ls":
         return float(residual_variances(problem, W).sum()) / 2 + penalty
@@ -139,7 +140,8 @@ def violations(problem: Any, A: np.ndarray) -> int:
     """Edges that are not allowed or missing, parents in excess, nodes that cannot be ordered."""
     know = problem.knowledge
     missing = know.required & ~A
-    missing[:, problem.moments.constant] = missing[problem.moments.constant] = False
+    constant = list(problem.moments.constant)
+    missing[:, constant] = missing[constant] = False
     count = int((A & ~know.allowed).sum() + missing.sum())
     count += int(np.maximum(A.sum(0) - know.max_parents, 0).sum())
     return count + nodes_on_cycles(A | know.before)

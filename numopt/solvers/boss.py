@@ -65,7 +65,7 @@ class BOSS(Solver):
     window : int, optional
         Places ordered exactly at a time, 0 for none; by default 5, with up to 14 nodes all.
     exchange : bool, optional
-        Whether parents are exchanged one for one; if not given, with up to 30 nodes.
+        Whether parents are exchanged one for one; if not given, with up to 14 nodes.
     **limits
         See `Solver`.
 
@@ -118,7 +118,7 @@ class BOSS(Solver):
         if problem.score != "bic":
             raise TypeError(f"BOSS takes score 'bic', got {problem.score!r}; use 'insertion'")
         d = problem.size
-        exchange = d <= 30 if self.exchange is None else self.exchange
+        exchange = d <= 14 if self.exchange is None else self.exchange
         local = bic.make_local(problem, exchange)
         rng = np.random.default_rng(self.random_state)
         start = warm.get("x", x0)

@@ -114,6 +114,11 @@ def test_constant_and_dependent_columns():
         result = numopt.learn_dag(X, diagnose=False)
     assert not result.x[2].any() and not result.x[:, 2].any()
     assert result.diagnostics["constant_columns"] == [2]
+    X[:, 3] = 0.0
+    with pytest.warns(UserWarning, match="columns 2, 3 are constant"):
+        two = numopt.learn_dag(X, score="bic", required=[(2, 3), (0, 1)])
+    assert two.success
+    X, _ = drawn(4)
     X[:, 2] = X[:, 0] - 2 * X[:, 1]
     with pytest.warns(UserWarning, match="linear combinations of others"):
         result = numopt.learn_dag(X, score="bic")
