@@ -119,7 +119,7 @@ class WorkingSetCD(Solver):
     >>> from numopt.problems import Composite
     >>> from numopt.solvers import WorkingSetCD
     >>> problem = Composite(LeastSquares([1.0, 2.0]), np.eye(2), L1(0.5))
-    >>> WorkingSetCD().solve(problem).x.tolist()
+    >>> WorkingSetCD().solve(problem).x.round(6).tolist()
     [0.0, 1.0]
     """
 
