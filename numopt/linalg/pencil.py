@@ -6,6 +6,7 @@ sparse pattern. It is the linear algebra of splitting methods whose penalty move
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ class Pencil:
         self.n, self.P, self.F, self.M, self.dtype = n, P, F, M, np.dtype(dtype)
         self.delta = 0.0
         self._known: tuple[float, Any] | None = None
+        self._lock = Lock()  # terms are shared by all that solve with them
         tight = 1.0 if M is None else M.tight
         self.tight = tight
         parts = [P, F, None if M is None or tight else M.given]
@@ -89,7 +91,10 @@ class Pencil:
         """The solution for one rho; `x0` and the absolute residual `tol` are for "cg"."""
         if self.delta and x0 is not None:
             b = b + self.delta * x0
-        return getattr(self, f"_by_{self.method}")(b, rho, x0, tol)
+        if self.method in ("eigen", "cosine", "cg"):
+            return getattr(self, f"_by_{self.method}")(b, rho, x0, tol)
+        with self._lock:  # one factor at a time
+            return getattr(self, f"_by_{self.method}")(b, rho, x0, tol)
 
     # ---- dense -----------------------------------------------------------------------------------
 
