@@ -62,12 +62,14 @@ class Pencil:
     def __init__(
         self, n: int, P: Any = None, F: Any = None, M: Map | None = None, dtype: Any = np.float64
     ):
-        self.n, self.P, self.F, self.M, self.dtype = n, P, F, M, np.dtype(dtype)
+        self.n, self.P, self.F, self.dtype = n, P, F, np.dtype(dtype)
+        # Not None in the methods that use them.
+        self.M: Any = M
+        self.tight: Any = 1.0 if M is None else M.tight
         self.delta = 0.0
         self._known: tuple[float, Any] | None = None
         self._lock = Lock()  # terms are shared by all that solve with them
-        tight = 1.0 if M is None else M.tight
-        self.tight = tight
+        tight = self.tight
         parts = [P, F, None if M is None or tight else M.given]
         flat = (P is None or _is_number(P)) and F is None
         if flat and M is not None and isinstance(M.given, Differences):
@@ -100,7 +102,7 @@ class Pencil:
 
     def _plan_dense(self) -> str:
         n, dtype = self.n, self.dtype
-        F = None if self.F is None else _dense(self.F, dtype)
+        F: Any = None if self.F is None else _dense(self.F, dtype)
         self._wide = self.P is None and self.tight is not None and F is not None and len(F) < n
         if self._wide:  # (rho I + F'F)^-1 = (I - F' (rho I + F F')^-1 F) / rho
             self._F, H, G = F, F @ F.T, None
@@ -191,7 +193,7 @@ class Pencil:
         P = self.P
         P = 0 * eye if P is None else P * eye if _is_number(P) else sp.csc_array(P)
         G = eye * self.tight if self.tight is not None else None
-        M = None if G is not None else sp.csc_array(self.M.given)
+        M: Any = None if G is not None else sp.csc_array(self.M.given)
         if self.F is None and (M is None or M.nnz <= 10 * self.n):
             G = G if G is not None else sp.csc_array(M.T @ M)
             width = max(half_bandwidth(P), half_bandwidth(G))
