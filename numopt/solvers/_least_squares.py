@@ -42,7 +42,7 @@ def intercept(problem: Any, x: np.ndarray) -> float:
 def mean_curvature(splitting: Any) -> float:
     """Mean eigenvalue of the quadratic g, 1 where that is not cheap."""
     g = splitting.g
-    F = getattr(g, "F", None)
+    F: Any = getattr(g, "F", None)
     size = 0.0
     if isinstance(g, SquaredResidual) and isinstance(F, np.ndarray):
         size = float(np.vdot(F, F)) / max(F.shape[1], 1)

@@ -47,7 +47,7 @@ class Prox(Step):
             self.cheap, self.exact = self.system.cheap, self.system.method != "cg"
 
     def __call__(self, t: np.ndarray, rho: float, x0: np.ndarray, tol: float) -> np.ndarray:
-        beta = self.M.tight
+        beta: Any = self.M.tight
         v = self.M.adjoint(t) * t.dtype.type(-1 / beta)
         if self.system is not None:
             return self.term.minimum(None, -v, beta * rho, x0, tol)
