@@ -160,14 +160,15 @@ class WorkingSetCD(Solver):
         # Without a distance, violations are moves of the prox, whose steps these give.
         _weigh(state, none if _knows_distance(penalty) else np.arange(p))
         null = problem.null_model()
-        known = np.array_equal(state.w, null.w.astype(dtype))
+        known = x0 is None and warm.get("x") is None  # the null model's gradient is the start's
         if known:
             state.g[:p] = null.gradient
         _measure(state, known)
         if scalars[RESIDUAL] > scalars[TARGET]:
             if warm and not known:
                 _rule_out(problem, state)
-            _set_aside(state)
+            if p > self.first:
+                _set_aside(state)
         return self.grow(problem, state)
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
@@ -189,16 +190,23 @@ class WorkingSetCD(Solver):
                 if time_left() < 0 or not self._decrease(problem, state):
                     break
         _measure(state)
-        if s[RESIDUAL] <= max(s[LIMIT], s[TARGET]):
+        everything = state.units.size == state.violation.size
+        if s[RESIDUAL] <= max(s[LIMIT], s[TARGET]) and not everything:
             _look_aside(problem, state)
         if s[RESIDUAL] <= s[TARGET]:
             return 1, DONE
+        if everything:
+            return self._unless_coarse(s, before)
         _set_aside(state)
         inside = state.violation[state.units].max(initial=0.0)
         outside = state.violation.copy()
         outside[state.units] = 0
         if outside.max(initial=0.0) > max(inside, s[TARGET]):
             return 1, GROW
+        return self._unless_coarse(s, before)
+
+    @staticmethod
+    def _unless_coarse(s: np.ndarray, before: float) -> tuple[int, int]:
         if not s[RESIDUAL] < 0.9 * before:
             s[INNER] *= 0.1  # the model was solved too coarsely
         return 1, RUNNING
@@ -228,17 +236,18 @@ class WorkingSetCD(Solver):
     def grow(self, problem: Any, state: State) -> State:
         """Add the worst violators; for a quadratic loss the Gram matrix grows with them."""
         penalty = problem.penalty
-        outside = state.violation.copy()
-        outside[state.units] = 0
         old, size, p = state.units.size, state.gram.shape[0], problem.size
-        if old == 0:
-            outside[units_holding(penalty, state.w[:p] != 0)] = np.inf  # the start's support
-        room = max(self.first, old, int((outside == np.inf).sum()))
-        count = min(room, int((outside > 0.5 * state.scalars[TARGET]).sum()))
         if old == 0 and p <= self.first:
-            count = outside.size  # few columns: all at once, and one model is enough
-        new = np.argpartition(-outside, count - 1)[:count] if count else state.units[:0]
-        units = np.concatenate([state.units, np.sort(new)])
+            units = np.arange(state.violation.size)  # few columns: all at once, and one model
+        else:
+            outside = state.violation.copy()
+            outside[state.units] = 0
+            if old == 0:
+                outside[units_holding(penalty, state.w[:p] != 0)] = np.inf  # the start's support
+            room = max(self.first, old, int((outside == np.inf).sum()))
+            count = min(room, int((outside > 0.5 * state.scalars[TARGET]).sum()))
+            new = np.argpartition(-outside, count - 1)[:count] if count else state.units[:0]
+            units = np.concatenate([state.units, np.sort(new)])
         starts, index = coordinates(penalty, units)
         state.standing[units] = IN_PLAY
         state = state._replace(units=units, starts=starts, members=index)
@@ -307,8 +316,8 @@ class WorkingSetCD(Solver):
         )
         if dense:
             gram, bounds, cross, inverse = _hessian(problem, state)
-            pull = inverse @ state.g[p:]
             if problem.fit_intercept:
+                pull = inverse @ state.g[p:]
                 q -= cross @ pull
             model = model._replace(Q=gram, bounds=bounds)
             minimise(pen, model, tol, _knows_distance(penalty), penalty.concavity)
