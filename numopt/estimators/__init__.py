@@ -17,6 +17,7 @@ _WHERE = {
     "PenalizedRegressorCV": "cross_validation",
     "SCADRegressor": "regressors",
     "SparseLogisticRegression": "classifiers",
+    "SparsePrecision": "sparse_precision",
 }
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "PenalizedRegressorCV",
     "SCADRegressor",
     "SparseLogisticRegression",
+    "SparsePrecision",
 ]
 
 
