@@ -6,8 +6,9 @@ import numba
 import numpy as np
 
 import numopt
-from numopt.core.generic import col_axpy, col_dot, prox_1d
+from numopt.core.generic import prox_1d
 from numopt.core.jit import kernel
+from numopt.core.matrices import col_axpy, col_dot
 
 REPEATS = 15
 

@@ -332,8 +332,8 @@ def _spec_class(cls: Any, methods: dict[str, Any]) -> Any:
     for name, method in spec.methods.items():
         if not hasattr(tuple, name):
             setattr(spec, name, method)
-    if generic := sys.modules.get("numopt.core.generic"):
-        generic.allow_methods(spec.methods)
+    if dispatch := sys.modules.get("numopt.core.dispatch"):
+        dispatch.allow_methods(spec.methods)
     specs.append(spec)
     if not names:
         cls.empty = 0.0

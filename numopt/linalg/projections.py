@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from numopt.core.generic import at, generic
+from numopt.core.dispatch import generic
+from numopt.core.generic import at
 from numopt.core.jit import inner, kernel
 from numopt.core.validate import (
     as_vector,

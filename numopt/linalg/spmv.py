@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numba import types
 
-from numopt.core.generic import generic
+from numopt.core.dispatch import generic
 from numopt.core.jit import inner
 from numopt.linalg import sparse
 from numopt.linalg.sparse import CSR

@@ -62,8 +62,9 @@ class Composite(Problem):
     loss : block
         Loss of the prediction, from `numopt.losses` or made with `numopt.block`.
     A : array or scipy.sparse matrix of shape (n, p)
-        Data in float64 or float32; kept as it is; None, with a `Quadratic`, for the identity. Dense solvers work on a Fortran-ordered copy
-        unless A is Fortran-ordered already, sparse ones on the CSC form.
+        Data in float64 or float32, kept as it is; None, with a `Quadratic`, for the identity.
+        Dense solvers work on a Fortran-ordered copy unless A is Fortran-ordered already, sparse
+        ones on the CSC form.
     penalty : block
         Penalty or set for x.
     fit_intercept : bool, default False
@@ -362,7 +363,7 @@ class Composite(Problem):
         )
 
     def _lowered(self) -> tuple[Any, Any, np.ndarray, np.ndarray]:
-        from numopt.core.generic import CSC, Outputs
+        from numopt.core.matrices import CSC, Outputs
 
         dtype = self.dtype
         if sp.issparse(self.A):

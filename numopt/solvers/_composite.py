@@ -6,15 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from numopt.core.generic import (
-    correlate,
-    loss_gradient,
-    n_columns,
-    predict,
-    stationarity,
-    value_of,
-)
+from numopt.core.generic import loss_gradient, stationarity, value_of
 from numopt.core.jit import inner
+from numopt.core.matrices import correlate, n_columns, predict
 
 
 def start_point(problem: Any, x0: Any, warm: dict[str, Any]) -> np.ndarray:

@@ -5,23 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
+from numopt.core.dispatch import generic, method_of
 from numopt.core.generic import (
-    CSC,
-    Outputs,
-    col_dot,
     conjugate_1d,
     conjugate_bound_1d,
     dual_terms,
-    generic,
     hessian_1d,
     loss_gradient,
     loss_value,
-    method_of,
-    n_columns,
-    predict,
     value_of,
 )
 from numopt.core.jit import inner, kernel
+from numopt.core.matrices import CSC, Outputs, col_dot, n_columns, predict
 from numopt.solvers._composite import predict_affine
 from numopt.solvers._units import coordinate, span, stays_zero, violation_of
 

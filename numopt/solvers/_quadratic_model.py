@@ -9,8 +9,8 @@ import scipy.sparse as sp
 from scipy.linalg import get_lapack_funcs
 
 from numopt.core.engine import time_left
-from numopt.core.generic import col_axpy
 from numopt.core.jit import kernel
+from numopt.core.matrices import col_axpy
 from numopt.solvers._units import add_curvatures, reach, slopes_on, sweep, value_on
 
 # Rows of the working set's columns that are multiplied at once: they stay in the cache.

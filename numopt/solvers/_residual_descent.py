@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from numopt.core.generic import CSC, Outputs, generic, prox_1d
+from numopt.core.dispatch import generic
+from numopt.core.generic import prox_1d
 from numopt.core.jit import inner, kernel
+from numopt.core.matrices import CSC, Outputs
 from numopt.solvers._coordinate_descent import _outputs, column_dot
 from numopt.solvers._units import grouped, method_of, value_on, violation_1d
 

@@ -10,13 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from numopt.core.generic import (
-    generic,
-    method_of,
-    prox_1d,
-    subdiff_distance_1d,
-    value_1d,
-)
+from numopt.core.dispatch import generic, method_of
+from numopt.core.generic import prox_1d, subdiff_distance_1d, value_1d
 
 
 def grouped(penalty: Any) -> bool:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from numopt.core.engine import BREAKDOWN, DONE, RUNNING
-from numopt.core.generic import loss_gradient, n_columns, prox_in_metric, value_of
+from numopt.core.generic import loss_gradient, prox_in_metric, value_of
 from numopt.core.jit import inner, kernel
+from numopt.core.matrices import n_columns
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_choice
 from numopt.linalg.vector import (

@@ -32,7 +32,7 @@ HELPER = "import numba\nFACTOR = 1.0\nPOWER = 1.0\n@numba.njit\ndef bent(x): ret
 USE = """
     import json, numpy as np
     from numopt.core import jit
-    from numopt.core.generic import penalty_value, penalty_prox
+    from numopt.core.generic import penalty_prox, penalty_value
     x = np.array([3.0])
     block = P(1.0).spec()
     answer = [penalty_value(block, x), penalty_prox(block, x, 1.0)[0]]
@@ -467,7 +467,8 @@ def test_no_none_in_specs():
 
 
 def test_nan_survives_kernels():
-    from numopt.core.generic import _dense_dot, penalty_value
+    from numopt.core.generic import penalty_value
+    from numopt.core.matrices import _dense_dot
 
     x = np.array([1.0, np.nan])
     for penalty in (L1(1.0), MCP(1.0)):
