@@ -170,8 +170,10 @@ class Solver:
 def pick(solver: Any, problem: Any, options: dict[str, Any]) -> Solver:
     """The solver object that a name, an instance or "auto" stands for."""
     if isinstance(solver, Solver):
+        if not options:
+            return solver
         _check_options(type(solver), options)
-        return dataclasses.replace(solver, **options) if options else solver
+        return dataclasses.replace(solver, **options)
     if not isinstance(solver, str):
         if isinstance(solver, type):
             raise TypeError(f"solver is the class {solver.__name__}; make one: {solver.__name__}()")
@@ -182,9 +184,16 @@ def pick(solver: Any, problem: Any, options: dict[str, Any]) -> Solver:
     if name is None:
         raise TypeError(f"problem must be one of numopt.problems, got {type(problem).__name__}")
     cls = solvers.by_name(name)
+    if not options:
+        if cls not in _plain:
+            _plain[cls] = cls()
+        return _plain[cls]
     _check_options(cls, options)
     made: Solver = cls(**options)
     return made
+
+
+_plain: dict[type[Solver], Solver] = {}  # solvers with their defaults: they do not change
 
 
 def _check_options(cls: type[Solver], options: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, fields
+from functools import cached_property
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple
 
@@ -138,22 +139,22 @@ class Composite(Problem):
         """Working precision, that of A."""
         return self.A.dtype
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of coefficients: columns of A, times the outputs of the loss."""
         return int(self.A.shape[1]) * self.outputs
 
-    @property
+    @cached_property
     def outputs(self) -> int:
         """Numbers predicted for each sample."""
         return int(self.loss.outputs)
 
-    @property
+    @cached_property
     def nnz(self) -> int:
         """Stored entries of A."""
         return int(self.A.nnz if sp.issparse(self.A) else self.A.size)
 
-    @property
+    @cached_property
     def convex(self) -> bool:
         """Whether loss and penalty are."""
         return bool(self.loss.convex and self.penalty.convex)

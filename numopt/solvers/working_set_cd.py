@@ -250,21 +250,21 @@ class WorkingSetCD(Solver):
             units = np.concatenate([state.units, np.sort(new)])
         starts, index = coordinates(penalty, units)
         state.standing[units] = IN_PLAY
-        state = state._replace(units=units, starts=starts, members=index)
         if not self._wants_gram(problem, index):
             if problem.loss.quadratic:
                 _weigh(state, index)
-            return state._replace(source=None, gram=state.gram[:0, :0])
-        if problem.outputs > 1:
-            return state._replace(source=class_columns(problem, index))
-        state = state._replace(source=source_of(problem, state.data.X, index))
-        if not problem.loss.quadratic:
-            return state
-        gram, cross = gram_of(*state.source, state.h, state.gram), _means(state)
-        if problem.fit_intercept:  # the weights of the samples sum to 1
-            gram[:, size:] -= cross @ cross[size:].T
-            gram[size:, :size] = gram[:size, size:].T
-        return state._replace(gram=gram, cross=cross, bounds=_bounds(starts, gram))
+            source, gram = None, state.gram[:0, :0]
+        elif problem.outputs > 1:
+            source, gram = class_columns(problem, index), state.gram
+        else:
+            source, gram = source_of(problem, state.data.X, index), state.gram
+            if problem.loss.quadratic:
+                gram, cross = gram_of(*source, state.h, gram), _means(state.data, index, state.h)
+                if problem.fit_intercept:  # the weights of the samples sum to 1
+                    gram[:, size:] -= cross @ cross[size:].T
+                    gram[size:, :size] = gram[:size, size:].T
+                state = state._replace(cross=cross, bounds=_bounds(starts, gram))
+        return state._replace(units=units, starts=starts, members=index, source=source, gram=gram)
 
     def _wants_gram(self, problem: Any, index: np.ndarray) -> bool:
         """Whether moves cost less on a Gram matrix than on the columns themselves."""
@@ -359,7 +359,10 @@ def _hessian(problem: Any, state: State) -> tuple[np.ndarray, np.ndarray, np.nda
         gram, cross, constants = softmax_model(state.source, P, state.data.scale, lift)
         inverse = np.linalg.pinv(constants, rcond=1e-10, hermitian=True)
     else:
-        gram, cross = gram_of(*state.source, state.h, state.gram[:0, :0]), _means(state)
+        gram, cross = (
+            gram_of(*state.source, state.h, state.gram[:0, :0]),
+            _means(state.data, state.members, state.h),
+        )
         inverse = np.full((1, 1), 1 / state.h.sum())
     if problem.fit_intercept:
         gram -= cross @ inverse @ cross.T
@@ -415,10 +418,10 @@ def _rule_out(problem: Any, state: State) -> None:
         state.standing[state.units] = IN_PLAY
 
 
-def _means(state: State) -> np.ndarray:
-    out = np.zeros((state.members.size, 1), state.h.dtype)
-    if state.data.intercept:
-        column_dots(state.data.X, state.members, state.h, out[:, 0])
+def _means(data: Any, index: np.ndarray, h: np.ndarray) -> np.ndarray:
+    out = np.zeros((index.size, 1), h.dtype)
+    if data.intercept:
+        column_dots(data.X, index, h, out[:, 0])
     return out
 
 
