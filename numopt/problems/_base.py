@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from operator import is_
 from typing import Any, ClassVar, Self, TypeVar
@@ -90,7 +91,12 @@ class Problem:
 
     def __getstate__(self) -> dict[str, Any]:
         caches = ("_memo", "_family", "_fits")
-        return {key: value for key, value in self.__dict__.items() if key not in caches}
+        return {
+            key: value
+            for key, value in self.__dict__.items()
+            if key not in caches
+            and not isinstance(getattr(type(self), key, None), functools.cached_property)
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for key, value in state.items():

@@ -250,6 +250,7 @@ class WorkingSetCD(Solver):
             units = np.concatenate([state.units, np.sort(new)])
         starts, index = coordinates(penalty, units)
         state.standing[units] = IN_PLAY
+        source: Any
         if not self._wants_gram(problem, index):
             if problem.loss.quadratic:
                 _weigh(state, index)
@@ -359,10 +360,8 @@ def _hessian(problem: Any, state: State) -> tuple[np.ndarray, np.ndarray, np.nda
         gram, cross, constants = softmax_model(state.source, P, state.data.scale, lift)
         inverse = np.linalg.pinv(constants, rcond=1e-10, hermitian=True)
     else:
-        gram, cross = (
-            gram_of(*state.source, state.h, state.gram[:0, :0]),
-            _means(state.data, state.members, state.h),
-        )
+        gram = gram_of(*state.source, state.h, state.gram[:0, :0])
+        cross = _means(state.data, state.members, state.h)
         inverse = np.full((1, 1), 1 / state.h.sum())
     if problem.fit_intercept:
         gram -= cross @ inverse @ cross.T
