@@ -360,15 +360,15 @@ class _Run:
 
     def history(self) -> dict[str, np.ndarray]:
         """Columns nit, time, fun and each certificate entry, a row per check."""
-        names = list(self.rows[0][2]) if self.rows else []
-        table = [
-            (nit, time, c.fun, *(c.get(name, np.nan) for name in names))
-            for nit, time, c in self.rows
-        ]
-        columns = np.array(table, float).reshape(-1, 3 + len(names)).T.copy()
-        history = dict(zip(("nit", "time", "fun", *names), columns, strict=True))
-        history["nit"] = history["nit"].astype(int)
-        return history
+        rows = self.rows
+        columns: dict[str, Any] = {
+            "nit": np.array([row[0] for row in rows], int),
+            "time": np.array([row[1] for row in rows]),
+            "fun": np.array([row[2].fun for row in rows]),
+        }
+        for name in rows[0][2] if rows else ():
+            columns[name] = np.array([row[2].get(name, np.nan) for row in rows], float)
+        return columns
 
 
 def _copied(point: dict[str, Any]) -> dict[str, Any]:

@@ -201,14 +201,14 @@ class Composite(Problem):
             z += intercept
         else:
             z.reshape(-1, self.outputs)[:] += intercept
-        if not isfinite(z.sum()):
+        if not isfinite(np.add.reduce(z)):
             return Certificate(kind, {"kkt": Entry(np.inf, "the prediction overflows")}, np.inf)
         z += data.offset
         r = np.empty_like(z)
         loss = float(loss_gradient(data.loss, data.scale, z, r))
         g = self._adjoint(r)
-        total = float(r.sum()) if self.outputs == 1 else self._largest_total(r)
-        if not isfinite(total + g.sum()):
+        total = float(np.add.reduce(r)) if self.outputs == 1 else self._largest_total(r)
+        if not isfinite(total + np.add.reduce(g)):
             return Certificate(kind, {"kkt": Entry(np.inf, "the gradient overflows")}, loss)
         if not isfinite(loss):
             return Certificate(kind, {"kkt": Entry(np.inf, "the objective overflows")}, loss)

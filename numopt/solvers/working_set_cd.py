@@ -264,7 +264,8 @@ class WorkingSetCD(Solver):
                 if problem.fit_intercept:  # the weights of the samples sum to 1
                     gram[:, size:] -= cross @ cross[size:].T
                     gram[size:, :size] = gram[:size, size:].T
-                state = state._replace(cross=cross, bounds=_bounds(starts, gram))
+                bounds = _bounds(starts, gram) if grouped(penalty) else state.bounds
+                state = state._replace(cross=cross, bounds=bounds)
         return state._replace(units=units, starts=starts, members=index, source=source, gram=gram)
 
     def _wants_gram(self, problem: Any, index: np.ndarray) -> bool:
@@ -308,7 +309,9 @@ class WorkingSetCD(Solver):
         if not quadratic:
             columns = state.members[:0] if dense else state.members
             _weigh(state, columns, s[LIFT], problem.loss.smoothness)
-        if not state.h.sum() > 0:  # the loss is straight here, as Huber's far from the data
+        if (
+            not quadratic and not state.h.sum() > 0
+        ):  # the loss is straight here, as Huber's far from the data
             return False
         p, pen, d_free = problem.size, state.data.penalty, np.zeros(problem.outputs, state.w.dtype)
         q, w = state.g[index], state.w[index]
@@ -320,7 +323,8 @@ class WorkingSetCD(Solver):
             if problem.fit_intercept:
                 pull = inverse @ state.g[p:]
                 q -= cross @ pull
-            model = model._replace(Q=gram, bounds=bounds)
+            if not quadratic:
+                model = model._replace(Q=gram, bounds=bounds)
             minimise(pen, model, tol, _knows_distance(penalty), penalty.concavity)
             if problem.fit_intercept:
                 d_free -= pull + inverse @ (cross.T @ (w - state.w[index]))

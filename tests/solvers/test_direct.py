@@ -166,5 +166,7 @@ def test_hilbert_matrices_get_an_honest_verdict(n):
 def test_operators_are_refused():
     with pytest.raises(TypeError, match="needs the entries of A, got function"):
         Direct().solve(LinearSystem(lambda x: x, B))
-    with pytest.raises(TypeError, match="solves Composite, Splitting, not LinearSystem; try cg, direct"):
+    with pytest.raises(
+        TypeError, match="solves Composite, Splitting, not LinearSystem; try cg, direct"
+    ):
         ADMM().solve(LinearSystem(SPD, B))
