@@ -151,8 +151,11 @@ class WorkingSetCD(Solver):
         scalars[INNER] = 0.3
         tall, wide = np.zeros((3, n), dtype), np.zeros((4, p + K), dtype)
         units, none = count_units(penalty, p), np.zeros(0, np.int64)
+        w, known = start_point(problem, x0, warm), x0 is None and warm.get("x") is None
+        if not known:
+            _settle_empty(problem, w)
         state = State(
-            problem.lowered(), start_point(problem, x0, warm), tall[0], tall[1], wide[0],
+            problem.lowered(), w, tall[0], tall[1], wide[0],
             np.zeros(units, dtype), np.zeros(units, np.int8), tall[2], np.ones(p, dtype),
             wide[2:], none, np.zeros(1, np.int64), none, None,
             np.zeros((0, 0), dtype, "F"), np.zeros(0, dtype), np.zeros((0, K), dtype), scalars,
@@ -160,8 +163,7 @@ class WorkingSetCD(Solver):
         # Without a distance, violations are moves of the prox, whose steps these give.
         _weigh(state, none if _knows_distance(penalty) else np.arange(p))
         null = problem.null_model()
-        known = x0 is None and warm.get("x") is None  # the null model's gradient is the start's
-        if known:
+        if known:  # the start is the null model
             state.g[:p] = null.gradient
         _measure(state, known)
         if scalars[RESIDUAL] > scalars[TARGET]:
@@ -370,6 +372,14 @@ def _hessian(problem: Any, state: State) -> tuple[np.ndarray, np.ndarray, np.nda
     if problem.fit_intercept:
         gram -= cross @ inverse @ cross.T
     return gram, _bounds(state.starts, gram), cross, inverse
+
+
+def _settle_empty(problem: Any, w: np.ndarray) -> None:
+    """Coordinates of empty columns go where the penalty is least: the model cannot move them."""
+    support = np.flatnonzero(w[: problem.size])
+    empty = support[problem.column_curvatures()[support] == 0]
+    if empty.size:
+        w[empty] = problem.penalty.prox(w[: problem.size], 1e20)[empty]
 
 
 def _knows_distance(penalty: Any) -> bool:

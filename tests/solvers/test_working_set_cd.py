@@ -124,3 +124,11 @@ def test_more_columns_than_rank_takes_few_iterations(penalty):
     A = rng.standard_normal((4, 60)) * 10.0 ** rng.uniform(-1, 1, 60)
     result = WorkingSetCD().solve(Composite(LeastSquares(rng.standard_normal(4)), A, penalty))
     assert result.success and result.nit <= 3
+
+
+def test_starts_on_empty_columns_are_left(data):
+    X, y = data
+    empty = np.column_stack([X[:, :8], np.zeros(60)])
+    for penalty in (L1(0.01), ElasticNet(0.01), Box(-1.0, 2.0)):
+        result = WorkingSetCD().solve(Composite(LeastSquares(y), empty, penalty), x0=np.ones(9))
+        assert result.success
