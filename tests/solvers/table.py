@@ -11,7 +11,7 @@ import scipy.optimize
 import scipy.sparse
 
 from numopt.losses import LeastSquares, Logistic
-from numopt.penalties import L1, MCP
+from numopt.penalties import L1, MCP, GroupLasso
 from numopt.problems import Composite, LinearSystem, QuadraticProgram, Smooth, SmoothComposite
 from numopt.sets import Box, Simplex
 from numopt.solvers import (
@@ -127,6 +127,25 @@ def lasso_residual(arrays: Arrays, result: Any) -> float:
     return relative(naive.distance_l1(x, g, arrays["alpha"]), A.T @ y / y.size)
 
 
+def triples(p: int) -> np.ndarray:
+    return np.arange(p) // 3
+
+
+def groups_residual(arrays: Arrays, result: Any) -> float:
+    A, y, x = dense(arrays["A"]), np.float64(arrays["y"]), np.float64(result.x)
+    g, g0, label = A.T @ (A @ x - y) / y.size, A.T @ y / y.size, triples(x.size)
+    distance = alpha_max = 0.0
+    for k in np.unique(label):
+        own = label == k
+        alpha_max = max(alpha_max, np.linalg.norm(g0[own]))
+        if size := np.linalg.norm(x[own]):
+            distance = max(distance, np.linalg.norm(g[own] + arrays["alpha"] * x[own] / size))
+        else:
+            distance = max(distance, np.linalg.norm(g[own]) - arrays["alpha"])
+    scale = min(alpha_max, np.max(np.abs(g0)))
+    return float(distance / scale if scale > 0 else distance)
+
+
 def classes_residual(arrays: Arrays, result: Any) -> float:
     A, y, x = dense(arrays["A"]), np.float64(arrays["y"]), np.float64(result.x)
     r = naive.loss_gradient("logistic", y, A @ x + np.float64(result.intercept))
@@ -158,6 +177,16 @@ LASSO = Generator(
     lasso_residual,
     lambda rng: rng.standard_normal(60),
     matrix="A",
+    scaled=scale_lasso,
+)
+GROUPS = Generator(
+    "least-squares-groups",
+    draw_regression,
+    lambda A, y, alpha: Composite(LeastSquares(y), A, GroupLasso(alpha, triples(A.shape[1]))),
+    groups_residual,
+    lambda rng: rng.standard_normal(60),
+    matrix="A",
+    excused=("no column",),  # no group without coordinates
     scaled=scale_lasso,
 )
 CLASSES = Generator(
@@ -331,15 +360,6 @@ def draw_program(rng: np.random.Generator, n: int = 14, m: int = 9) -> Arrays:
     }  # fmt: skip
 
 
-def draw_large_program(rng: np.random.Generator, n: int = 300) -> Arrays:
-    """A portfolio: dense, and asked for more digits than there are."""
-    F = rng.standard_normal((n, n // 3))
-    return {
-        "P": F @ F.T + np.diag(rng.random(n)), "q": -rng.random(n), "A": np.ones((1, n)),
-        "l": np.ones(1), "u": np.ones(1), "lb": np.zeros(n), "ub": np.ones(n),
-    }  # fmt: skip
-
-
 def program_residual(arrays: Arrays, result: Any) -> float:
     """The largest of the residuals, each over 1 + its largest term."""
     P, q, A = dense(arrays["P"]), arrays["q"], dense(arrays["A"])
@@ -373,14 +393,6 @@ PROGRAM = Generator(
     program_residual,
     lambda rng: rng.standard_normal(14),
     matrix="A",
-    float32=False,
-)
-LARGE_PROGRAM = Generator(
-    "large-program",
-    draw_large_program,
-    QuadraticProgram,
-    program_residual,
-    lambda rng: rng.random(300),
     float32=False,
 )
 
@@ -438,7 +450,7 @@ NEWTON_BOWL = with_hessian(BOWL, bowl_hessian, "bowl-in-a-box-hessian")
 ROWS = [
     Row(ProximalGradient(), (LASSO, CLASSES, PORTFOLIO, BOWL_L1, BOWL_ON_BOX), hard=HARD_LASSO),
     Row(NonconvexAcceleratedGradient(), (LASSO, CLASSES, BOWL_L1), hard=HARD_LASSO),
-    Row(WorkingSetCD(), (LASSO, CLASSES), hard=HARD_LASSO),
+    Row(WorkingSetCD(), (LASSO, CLASSES, GROUPS), hard=HARD_LASSO),
     Row(ADMM(), (LASSO, SPLIT), hard=HARD_LASSO),
     Row(OperatorSplittingQP(), (PROGRAM,)),
     Row(InteriorPointQP(), (PROGRAM,)),
