@@ -59,10 +59,10 @@ def run_demo() -> int:
 def _cases() -> Iterator[Case]:
     from scipy.linalg import cho_factor, cho_solve
     from scipy.optimize import minimize as scipy_minimize
+    from scipy.optimize import nnls
     from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
     from sklearn.linear_model import Lasso, LogisticRegression
     from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
 
     import numopt
     from numopt.losses import LeastSquares, Logistic
@@ -126,6 +126,16 @@ def _cases() -> Iterator[Case]:
         lambda peer: peer.fun,
     )
 
+    P, q = X.T @ X / len(X), -X.T @ centred / len(X)
+    yield Case(
+        "the same by quadprog",
+        X.shape,
+        lambda: numopt.quadprog(P, q, lb=np.zeros(X.shape[1]), method="admm"),
+        "SciPy nnls",
+        lambda: nnls(X, centred)[0],
+        lambda w: float(w @ P @ w / 2 + q @ w),
+    )
+
     signs = 2.0 * labels - 1.0
 
     def ridge_logistic(w: Any) -> Any:
@@ -154,25 +164,6 @@ def _cases() -> Iterator[Case]:
         "SciPy Cholesky",
         lambda: cho_solve(cho_factor(K), digits.astype(float)),
         lambda x: float(np.linalg.norm(digits - K @ x) / np.linalg.norm(digits)),
-    )
-
-    m = len(signs)
-    square = (B**2).sum(1)
-    kernel = np.exp(-(square[:, None] + square - 2 * B @ B.T) / (2 * B.shape[1]))
-    P, ones = kernel * np.outer(signs, signs), np.ones(m)
-
-    def dual_of(machine: Any) -> float:
-        a = np.zeros(m)
-        a[machine.support_] = np.abs(machine.dual_coef_[0])
-        return float(a @ P @ a / 2 - a.sum())
-
-    yield Case(
-        "support vectors as quadprog",
-        P.shape,
-        lambda: numopt.quadprog(P, -ones, signs[None], [0.0], [0.0], lb=0 * ones, ub=ones),
-        "scikit-learn SVC",
-        lambda: SVC(kernel="precomputed", tol=1e-8).fit(kernel, labels),
-        dual_of,
     )
 
     V = StandardScaler().fit_transform(load_wine().data)
