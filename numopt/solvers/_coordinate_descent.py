@@ -217,6 +217,7 @@ def rule_out(data, w, r, g, fun, smoothness, norms, standing, scratch):
 
 @inner
 def column_squares(X, index, h, out):
+    """out_j = sum_i h_i x_ij^2 for the columns listed, kept above 0."""
     for k in range(index.size):
         out[index[k]] = max(weighted_square(X, index[k], h), 1e-300)
 
@@ -229,11 +230,12 @@ def curvatures(data, z, h, index, out, bound):
     """
     largest = 0.0
     for i in range(z.size):
-        h[i] = data.scale[i] * max(hessian_1d(data.loss, z[i], i), bound)
-        largest = max(largest, h[i])
+        h[i] = max(hessian_1d(data.loss, z[i], i), bound)
+        if data.scale[i] > 0:
+            largest = max(largest, h[i])
     # A flat sample (saturated, or beyond Huber's delta) still gets a little curvature.
     for i in range(z.size):
-        h[i] = max(h[i], 1e-6 * largest)
+        h[i] = data.scale[i] * max(h[i], 1e-6 * largest)
     column_squares(data.X, index, h, out)
 
 

@@ -146,9 +146,11 @@ def combination(D, c):
 
 @inner
 def model_value(penalty, model, w, u, r, h):
+    """The quadratic model and the penalty at w, where the residual is u."""
     total = value_on(penalty, model, w)
     for i in range(u.size):
-        total += 0.5 * (u[i] * u[i] - r[i] * r[i]) / h[i]
+        if h[i] > 0:
+            total += 0.5 * (u[i] * u[i] - r[i] * r[i]) / h[i]
     return total
 
 

@@ -170,7 +170,9 @@ def _stays_zero(penalty, x, grad, reach, u, scratch):
 def _single_sweep(penalty, model, floor):
     worst, Q, q, w = 0.0, model.Q, model.q, model.w
     for k in range(model.units.size):
-        if not Q[k, k] > 0:
+        if not Q[k, k] > 0:  # nothing but the penalty moves it
+            new = prox_1d(penalty, w[k], 1e20, model.units[k])
+            w[k] = new if np.isfinite(new) else w[k]
             continue
         j, curvature = model.units[k], max(Q[k, k], floor)
         violation = violation_1d(penalty, w[k], q[k], curvature, j)

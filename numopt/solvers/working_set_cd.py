@@ -264,8 +264,10 @@ class WorkingSetCD(Solver):
             if problem.loss.quadratic:
                 gram, cross = gram_of(*source, state.h, gram), _means(state.data, index, state.h)
                 if problem.fit_intercept:  # the weights of the samples sum to 1
+                    raw = gram.diagonal().copy()
                     gram[:, size:] -= cross @ cross[size:].T
                     gram[size:, :size] = gram[:size, size:].T
+                    _flatten(gram, raw)
                 bounds = _bounds(starts, gram) if grouped(penalty) else state.bounds
                 state = state._replace(cross=cross, bounds=bounds)
         return state._replace(units=units, starts=starts, members=index, source=source, gram=gram)
@@ -370,8 +372,18 @@ def _hessian(problem: Any, state: State) -> tuple[np.ndarray, np.ndarray, np.nda
         cross = _means(state.data, state.members, state.h)
         inverse = np.full((1, 1), 1 / state.h.sum())
     if problem.fit_intercept:
+        raw = gram.diagonal().copy()
         gram -= cross @ inverse @ cross.T
+        _flatten(gram, raw)
     return gram, _bounds(state.starts, gram), cross, inverse
+
+
+def _flatten(gram: np.ndarray, raw: np.ndarray) -> None:
+    """Constant columns are empty beside an intercept: what rounding leaves of them goes."""
+    flat = gram.diagonal() <= 1e-14 * raw
+    if flat.any():
+        gram[flat] = 0
+        gram[:, flat] = 0
 
 
 def _settle_empty(problem: Any, w: np.ndarray) -> None:

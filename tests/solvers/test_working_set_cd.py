@@ -132,3 +132,15 @@ def test_starts_on_empty_columns_are_left(data):
     for penalty in (L1(0.01), ElasticNet(0.01), Box(-1.0, 2.0)):
         result = WorkingSetCD().solve(Composite(LeastSquares(y), empty, penalty), x0=np.ones(9))
         assert result.success
+
+
+@pytest.mark.parametrize("seed", [27, 30, 42, 105])
+@pytest.mark.parametrize("penalty", [L1(0.01), ElasticNet(0.01), Box(-0.1, 0.2)])
+def test_few_rows_that_count_beside_an_intercept(seed, penalty):
+    # One row, or weights of 0 on all but a few: centred columns are empty but for rounding.
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((3, 6)) * 10.0 ** rng.uniform(-2, 2, 6)
+    weights = np.array([1.0, 0.0, rng.integers(0, 2)])
+    loss = LeastSquares(rng.standard_normal(3), sample_weight=weights)
+    problem = Composite(loss, A, penalty, fit_intercept=True)
+    assert WorkingSetCD().solve(problem, x0=rng.standard_normal(6)).success
