@@ -166,6 +166,9 @@ class WorkingSetCD(Solver):
         if known:  # the start is the null model
             state.g[:p] = null.gradient
         _measure(state, known)
+        if not np.isfinite(scalars[RESIDUAL]):  # outside the domain of the penalty
+            w[:p] = penalty.prox(w[:p], 1e-30)
+            _measure(state)
         if scalars[RESIDUAL] > scalars[TARGET]:
             if warm and not known:
                 _rule_out(problem, state)
