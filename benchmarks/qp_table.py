@@ -251,15 +251,17 @@ def measure(solve, arrays, tol, limit):
 def _work(pipe, solve, arrays, tol, limit):
     seconds, claim, residual = np.inf, UNSOLVED, np.inf
     resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 2, int(limit) + 3))
-    for _ in range(4):
-        start = time.process_time()
+    spent = 0.0
+    for _ in range(20):
+        start = time.thread_time()  # a limit on CPU time makes the process' clock tick in 4 ms
         try:
             claim, x, y, z = solve(*arrays, tol=tol, limit=20 * limit)
         except Exception:
             pipe.send((limit, UNSOLVED, np.inf))
             return
-        seconds = min(seconds, time.process_time() - start)
-        if seconds > 0.25:
+        last = time.thread_time() - start
+        seconds, spent = min(seconds, last), spent + last
+        if spent > 0.5:
             break
     try:
         problem = QuadraticProgram(*arrays)
