@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 import scipy.stats
 
-from numopt.core.engine import run
+from numopt.linalg.order_moves import coefficients, descend, factor, variance_order
 from numopt.problems._dag_graph import topological_order
 from numopt.problems.dag_score import DagScore
 
@@ -66,11 +66,13 @@ def diagnostics(problem: DagScore, order: np.ndarray) -> dict[str, Any]:
     R[np.diag_indices_from(R)] *= 1 + 1e-10
     r2 = 1 - 1 / np.diag(scipy.linalg.inv(R))
 
+    places = _ranks(place)
+
     def correlation(values: np.ndarray) -> float:
         values = np.round(values, 12)
-        if problem.size < 2 or np.ptp(values) == 0:
+        if problem.size < 2 or (values == values[0]).all():
             return 0.0
-        return float(scipy.stats.spearmanr(place, values).statistic)
+        return float(places @ _ranks(values))
 
     return {
         "variance_rank_correlation": correlation(np.log(np.diag(G))),
@@ -80,18 +82,34 @@ def diagnostics(problem: DagScore, order: np.ndarray) -> dict[str, Any]:
     }
 
 
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks, those of ties averaged, as a centred vector of norm 1."""
+    _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - counts / 2)[where] - values.size / 2
+    return np.asarray(ranks / max(np.linalg.norm(ranks), 1e-300))
+
+
 def standardised_edges(problem: DagScore, threshold: float) -> np.ndarray:
     """Edges found in columns of unit variance, those of weight above `threshold` there."""
-    from numopt.solvers import OrderInsertion
-
-    G = problem.covariance
-    scale = np.sqrt(np.diag(G))
-    before = np.argwhere(problem.knowledge.before).tolist()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        other = DagScore(gram=G / np.outer(scale, scale), ridge=1e-12, required=before)
-        W = run(OrderInsertion(max_iter=200), other, warn=False).x
-    return np.abs(W) > threshold
+    G, before = problem.covariance, problem.knowledge.before
+    d, scale = problem.size, np.sqrt(G.diagonal())
+    R = G / np.outer(scale, scale)
+    R.flat[:: d + 1] *= 1 + 1e-12
+    order = np.empty(d, np.int64)
+    variance_order(R, before, order)
+    U, M, T = np.zeros((3, d, d))
+    gains, targets = np.zeros((3, d)), np.zeros((3, d), np.int64)
+    left = 1.0
+    for _ in range(20):  # until no insertion and no swap is left; each round ends by rounding
+        factor(R, order, U, M)
+        total = float((U.diagonal() ** 2).sum())
+        _, moves, _, left = descend(
+            U, M, T, order, before, np.zeros((2, d)), gains, targets, 200, 1e-9 * total, total
+        )
+        if left <= 0 and not moves:
+            break
+    factor(R, order, U, M)
+    return np.abs(coefficients(U, M, order)) > threshold
 
 
 def varsortability(W: np.ndarray, variances: np.ndarray) -> float:

@@ -147,14 +147,23 @@ def finished(
     result.cpdag = cpdag(adjacency != 0, report.known_edges(problem))
     result.names = list(problem.names)
     result.problem = problem
-    result.diagnostics = report.diagnostics(problem, result.order)
+    result.changed_by_standardising = None
+    result = DagResult(result)
     if diagnose:
         _warn(problem, result, threshold)
-    return DagResult(result)
+    return result
 
 
 class DagResult(Result):
-    """Result with its graph, built when it is asked for."""
+    """Result with its graph and diagnostics, made when they are asked for."""
+
+    @property
+    def diagnostics(self) -> dict[str, Any]:
+        """How far the order can be told from variances alone, and what was noticed."""
+        found = report.diagnostics(self["problem"], self["order"])
+        if self["changed_by_standardising"] is not None:
+            found["changed_by_standardising"] = self["changed_by_standardising"]
+        return found
 
     @property
     def graph(self) -> Any:
@@ -174,15 +183,14 @@ def _warn(problem: DagScore, result: Result, threshold: float) -> None:
         )
     if not problem.orders_alone or d > LARGE:
         return
-    found = result.diagnostics
     other = report.standardised_edges(problem, threshold)
     mine = result.adjacency != 0
     changed = int(np.triu((mine != other) | (mine != other).T).sum())
-    found["changed_by_standardising"] = changed
+    result.changed_by_standardising = changed
     if changed > 0.2 * max(int(mine.sum()), 1):
         warnings.warn(
             f"standardised data give another graph ({changed} edges differ of {int(mine.sum())}): "
             "directions rest on the columns' units (rank correlation of order and variance "
-            f"{found['variance_rank_correlation']:.2f}); if these mean nothing, use score 'bic'",
+            f"{result.diagnostics['variance_rank_correlation']:.2f}); if these mean nothing, use score 'bic'",
             stacklevel=_user_frame() - 1,
         )

@@ -59,9 +59,17 @@ def _factor_small(G, order, U, M):
 
 def coefficients(U: np.ndarray, M: np.ndarray, order: np.ndarray) -> np.ndarray:
     """W[i, j]: coefficient of variable i in the regression of j on all before it."""
-    W = np.zeros_like(U)
-    W[np.ix_(order, order)] = np.triu((-np.diag(U)[:, None] * M).T, 1)
+    W = np.empty_like(U)
+    _coefficients(U, M, order, W)
     return W
+
+
+@kernel
+def _coefficients(U, M, order, W):
+    d = order.size
+    for t in range(d):
+        for s in range(d):
+            W[order[s], order[t]] = -U[t, t] * M[t, s] if s < t else 0.0
 
 
 @kernel

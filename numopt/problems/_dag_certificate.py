@@ -17,7 +17,8 @@ def objective(problem: Any, W: np.ndarray) -> float:
     if problem.score == "bic":
         m = problem.moments
         v = residual_variances(problem, W)
-        G = np.array([m.grams[m.gram_of[j], j, j] for j in range(problem.size)])
+        nodes = np.arange(problem.size)
+        G = m.grams[m.gram_of, nodes, nodes]
         n = m.counts[m.gram_of]
         fit = float((n / 2 * np.log(np.maximum(v / G, 1e-300))).sum())
         edges = np.count_nonzero((W != 0) | problem.knowledge.required)
@@ -50,21 +51,25 @@ def penalty_slope(problem: Any, W: np.ndarray) -> np.ndarray:
 
 def residual_variances(problem: Any, W: np.ndarray) -> np.ndarray:
     """v_j = (e_j - w_j)' G_j (e_j - w_j), each node with the Gram matrix of its own rows."""
-    v = np.zeros(problem.size)
-    E = np.eye(problem.size) - W
-    for k, G in enumerate(problem.moments.grams):
-        mine = problem.moments.gram_of == k
-        v[mine] = np.einsum("ij,ij->j", E[:, mine], G @ E[:, mine])
-    return v
+    return -(gradient(problem, W) * _residuals(W)).sum(0)
+
+
+def _residuals(W: np.ndarray) -> np.ndarray:
+    """I - W."""
+    E = -W
+    E.flat[:: len(W) + 1] += 1.0
+    return E
 
 
 def gradient(problem: Any, W: np.ndarray) -> np.ndarray:
     """DQ/dW without the penalty; that of "bic" is taken of sum_j v_j / 2."""
     if problem.score in ("ls", "bic"):
+        m, E = problem.moments, _residuals(W)
+        if len(m.grams) == 1:
+            return -m.grams[0] @ E
         g = np.zeros_like(W)
-        E = np.eye(problem.size) - W
-        for k, G in enumerate(problem.moments.grams):
-            mine = problem.moments.gram_of == k
+        for k, G in enumerate(m.grams):
+            mine = m.gram_of == k
             g[:, mine] = -G @ E[:, mine]
         return g
     X, M = problem.X, linear_predictor(problem, W)
@@ -103,7 +108,8 @@ def norms(problem: Any) -> np.ndarray:
     """|x_i| |x_j| / n for all pairs."""
     if problem.score in ("ls", "bic"):
         m = problem.moments
-        s = np.sqrt(np.array([m.grams[m.gram_of[j], j, j] for j in range(problem.size)]))
+        nodes = np.arange(problem.size)
+        s = np.sqrt(m.grams[m.gram_of, nodes, nodes])
     else:
         s = np.sqrt((problem.X**2).mean(0))
     return np.maximum(np.outer(s, s), 1e-300)
@@ -118,10 +124,11 @@ def kkt(problem: Any, W: np.ndarray, order: np.ndarray) -> float:
     else:
         reach = closure(A | know.before, order)
         free = know.allowed & ~reach.T
-    g, alpha = gradient(problem, W), problem.penalties
-    inside = np.abs(g + penalty_slope(problem, W))
-    outside = np.maximum(np.abs(g) - alpha, 0.0)
-    residual = np.where(A, inside, outside) / norms(problem)
+    residual = np.abs(gradient(problem, W))
+    if problem.alpha:
+        inside = np.abs(gradient(problem, W) + penalty_slope(problem, W))
+        residual = np.where(A, inside, np.maximum(residual - problem.penalties, 0.0))
+    residual /= norms(problem)
     return float(residual[free].max(initial=0.0))
 
 
@@ -137,14 +144,16 @@ def nodes_on_cycles(A: np.ndarray) -> int:
 
 
 def violations(problem: Any, A: np.ndarray) -> int:
-    """Edges that are not allowed or missing, parents in excess, nodes that cannot be ordered."""
+    """Edges that are not allowed or missing, parents in excess."""
     know = problem.knowledge
     missing = know.required & ~A
     constant = list(problem.moments.constant)
-    missing[:, constant] = missing[constant] = False
-    count = int((A & ~know.allowed).sum() + missing.sum())
-    count += int(np.maximum(A.sum(0) - know.max_parents, 0).sum())
-    return count + nodes_on_cycles(A | know.before)
+    if constant:
+        missing[:, constant] = missing[constant] = False
+    count = np.count_nonzero(A & ~know.allowed) + np.count_nonzero(missing)
+    if know.max_parents < problem.size - 1:
+        count += int(np.maximum(A.sum(0) - know.max_parents, 0).sum())
+    return int(count)
 
 
 def has_moves(problem: Any) -> bool:
@@ -152,23 +161,24 @@ def has_moves(problem: Any) -> bool:
     return bool(problem.orders_alone or problem.score == "bic")
 
 
-def best_move(problem: Any, W: np.ndarray, order: np.ndarray) -> float:
-    """Largest decrease of Q by one move."""
+def best_move(problem: Any, W: np.ndarray, order: np.ndarray, fun: float) -> float:
+    """Largest decrease of Q by one move; `fun` is Q(W)."""
     if problem.score == "bic":
         return best_edge(problem, W, order)[0]
     from numopt.linalg.order_moves import all_gains, factor
 
     d = problem.size
-    place = np.argsort(order)
-    consistent = not (problem.knowledge.before & (place[:, None] > place)).any()
-    if not consistent:
-        return np.inf
+    before = problem.knowledge.before
+    if before.any():
+        place = np.argsort(order)
+        if (before & (place[:, None] > place)).any():
+            return np.inf
     U, M = np.zeros((2, d, d))
     factor(problem.covariance, order, U, M)
     gains, targets = np.zeros((3, d)), np.zeros((3, d), np.int64)
-    all_gains(U, M, order, problem.knowledge.before, gains, targets)
+    all_gains(U, M, order, before, gains, targets)
     # W itself may be worse than the order's own optimum.
-    own = objective(problem, W) - float((np.diag(U) ** 2).sum()) / 2
+    own = fun - float((U.diagonal() ** 2).sum()) / 2
     return float(own - gains.min() / 2)
 
 

@@ -55,11 +55,19 @@ def moments_of_rows(X: np.ndarray, centred: bool) -> np.ndarray:
     """X'X / n, about the column means if `centred`; a slice of rows at a time."""
     n, d = X.shape
     mean = X.mean(0) if centred else np.zeros(d)
+    if n <= CHUNK:
+        rows = X - mean if centred else X
+        return rows.T @ rows / n
     G = np.zeros((d, d))
     for start in range(0, n, CHUNK):
         rows = X[start : start + CHUNK] - mean
         G += rows.T @ rows
     return G / n
+
+
+def mean_squares(X: np.ndarray) -> np.ndarray:
+    """Mean of the squares of each column."""
+    return np.einsum("ij,ij->j", X, X) / len(X)
 
 
 def moments_of_chunks(chunks: Iterable[Any], centred: bool) -> tuple[np.ndarray, int]:
@@ -140,7 +148,7 @@ def by_regime(X: np.ndarray, targets: Any, centred: bool) -> Moments:
 def repaired(moments: Moments, mean_square: np.ndarray, names: list[Any], ridge: float) -> Moments:
     """Constant columns set apart and collinear ones kept apart by a tiny ridge, with a warning."""
     grams = moments.grams.copy()
-    least = np.min([np.diag(G) for G in grams], axis=0)
+    least = grams.diagonal(axis1=1, axis2=2).min(0)
     constant = np.flatnonzero(least <= CONSTANT * np.maximum(mean_square, 1e-300))
     if constant.size:
         shown = ", ".join(str(names[j]) for j in constant[:5])
@@ -148,15 +156,16 @@ def repaired(moments: Moments, mean_square: np.ndarray, names: list[Any], ridge:
             f"columns {shown} are constant: they become isolated nodes", stacklevel=_depth()
         )
     for G in grams:
-        G[constant, :] = 0.0
-        G[:, constant] = 0.0
-        G[constant, constant] = 1.0
-        G[np.diag_indices_from(G)] *= 1.0 + ridge
+        if constant.size:
+            G[constant, :] = 0.0
+            G[:, constant] = 0.0
+            G[constant, constant] = 1.0
+        G.flat[:: len(G) + 1] *= 1.0 + ridge
     if ridge == 0:
         dependent = sorted({j for G in grams for j in _dependent(G)})
         if dependent:
             for G in grams:
-                G[np.diag_indices_from(G)] *= 1.0 + 1e-9
+                G.flat[:: len(G) + 1] *= 1.0 + 1e-9
             shown = ", ".join(str(names[j]) for j in dependent[:5])
             warnings.warn(
                 f"columns {shown} are linear combinations of others to 10 digits: their edges are "

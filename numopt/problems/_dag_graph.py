@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from numopt.core.jit import kernel
+from numopt.core.jit import inner, kernel
 
 
 def topological_order(A: np.ndarray, first: np.ndarray | None = None) -> np.ndarray | None:
@@ -93,39 +93,58 @@ def cpdag(A: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
 
     V-structures are oriented, edges of A that are `known`, and what follows by Meek's rules.
     """
-    A = A.astype(bool)
-    adjacent = A | A.T
-    apart = ~adjacent
-    np.fill_diagonal(apart, False)
+    A = np.ascontiguousarray(A, bool)
     directed = np.zeros_like(A) if known is None else A & known
-    for j in range(len(A)):
-        parents = np.flatnonzero(A[:, j])
-        meets = apart[np.ix_(parents, parents)].any(1)
-        directed[parents[meets], j] = True
-    while True:
-        open_edges = adjacent & ~directed & ~directed.T
-        new = open_edges & _meek(directed, open_edges, adjacent, apart)
-        if not new.any():
-            return directed | open_edges
-        directed |= new
+    _orient(A, A | A.T, directed)
+    return directed | (A | A.T) & ~directed.T
 
 
-def _meek(
-    directed: np.ndarray, open_edges: np.ndarray, adjacent: np.ndarray, apart: np.ndarray
-) -> np.ndarray:
-    """Undirected edges i - j that one of Meek's four rules turns into i -> j."""
-    count = directed.astype(np.float32)
-    new = (count.T @ apart.astype(np.float32) > 0) | (count @ count > 0)
-    for i, j in np.argwhere(open_edges & ~new):
-        into = np.flatnonzero(directed[:, j] & open_edges[i])
-        if apart[np.ix_(into, into)].any():
-            new[i, j] = True
+@kernel
+def _orient(A: Any, adjacent: Any, directed: Any) -> None:
+    """Direct all edges of a DAG that its class shares."""
+    d = A.shape[0]
+    for j in range(d):
+        for i in range(d):
+            if A[i, j] and not directed[i, j]:
+                for k in range(d):
+                    if A[k, j] and k != i and not adjacent[i, k]:
+                        directed[i, j] = True
+                        break
+    changed = True
+    while changed:
+        changed = False
+        for i in range(d):
+            for j in range(d):
+                if adjacent[i, j] and not directed[i, j] and not directed[j, i]:
+                    if _meek(adjacent, directed, i, j):
+                        directed[i, j] = True
+                        changed = True
+
+
+@inner
+def _meek(adjacent: Any, directed: Any, i: int, j: int) -> bool:
+    """Whether one of Meek's four rules turns i - j into i -> j."""
+    d = adjacent.shape[0]
+    for k in range(d):
+        if directed[k, i] and k != j and not adjacent[k, j]:  # k -> i - j
+            return True
+        if not directed[k, j]:
             continue
-        # i - k -> l -> j with k and j apart and l a neighbour of i.
-        last = np.flatnonzero(directed[:, j] & adjacent[i])
-        first = np.flatnonzero(open_edges[i] & apart[:, j])
-        new[i, j] = directed[np.ix_(first, last)].any()
-    return new
+        if directed[i, k]:  # i -> k -> j
+            return True
+        if not adjacent[i, k]:
+            continue
+        open_edge = not directed[k, i]
+        for m in range(d):
+            # i - k -> j and i - m -> j with k and m apart
+            if open_edge and directed[m, j] and m != k and not adjacent[k, m]:
+                if adjacent[i, m] and not directed[i, m] and not directed[m, i]:
+                    return True
+            # i - m -> k -> j with m and j apart
+            if directed[m, k] and m != j and not adjacent[m, j]:
+                if adjacent[i, m] and not directed[i, m] and not directed[m, i]:
+                    return True
+    return False
 
 
 def hamming_distance(A: np.ndarray, B: np.ndarray) -> int:

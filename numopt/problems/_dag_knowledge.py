@@ -45,6 +45,12 @@ def build(
 ) -> Knowledge:
     """Matrices of the constraints; contradictions are errors that name the edges."""
     d = len(names)
+    if max_parents is None and all(
+        type(given) in (tuple, list) and not given
+        for given in (required, forbidden, tiers, roots, leaves)
+    ):  # nothing is known
+        none = np.zeros((d, d), bool)
+        return Knowledge(~np.eye(d, dtype=bool), none, none.copy(), d, True)
     must = _edges(required, names, "required")
     banned = _edges(forbidden, names, "forbidden")
     both = must & banned

@@ -183,10 +183,10 @@ class DagScore(Problem):
         data.check_rows(self.n_samples, len(X))
         _check_values(X, self.score)
         if self.targets is not None:
-            return data.by_regime(X, self.targets, self.fit_intercept), (X**2).mean(0)
+            return data.by_regime(X, self.targets, self.fit_intercept), data.mean_squares(X)
         G = data.moments_of_rows(X, self.fit_intercept)
         one = data.Moments(G[None], np.array([len(X)]), np.zeros(len(G), np.int64), ())
-        return one, (X**2).mean(0)
+        return one, data.mean_squares(X)
 
     def _check_rows(self, moments: data.Moments) -> None:
         n, d = self.n_samples, moments.grams.shape[1]
@@ -280,12 +280,17 @@ class DagScore(Problem):
         """Acyclicity, constraints, KKT residual, best move and gap at the weights x = W."""
         W = self.weights(x)
         A = W != 0
-        entries = {}
-        entries["acyclic"] = Entry(proofs.nodes_on_cycles(A), "nodes on cycles of W")
         first = None if order is None else self.check_order(order)
-        found = topological_order(A | self.knowledge.before, first)
+        walks = A | self.knowledge.before
+        found = topological_order(walks, first)
+        cycles = 0 if found is not None else proofs.nodes_on_cycles(A)
         broken = proofs.violations(self, A)
-        entries["knowledge"] = Entry(broken, "edges against the constraints")
+        if found is None:
+            broken += proofs.nodes_on_cycles(walks)
+        entries = {
+            "acyclic": Entry(cycles, "nodes on cycles of W"),
+            "knowledge": Entry(broken, "edges against the constraints"),
+        }
         fun = proofs.objective(self, W)
         if found is None:
             entries["kkt"] = Entry(np.nan, proofs.KKT)
@@ -293,7 +298,7 @@ class DagScore(Problem):
         entries["kkt"] = Entry(proofs.kkt(self, W, found), proofs.KKT)
         kind = "stationary"
         if claim in (None, "moves") and proofs.has_moves(self):
-            best = proofs.best_move(self, W, found) / max(abs(fun), 1e-300)
+            best = proofs.best_move(self, W, found, fun) / max(abs(fun), 1e-300)
             entries["moves"] = Entry(best, "best gain of one move / |Q|", gate=claim == "moves")
             kind = "local" if claim == "moves" else kind
         if claim == "bound":
@@ -307,7 +312,7 @@ class DagScore(Problem):
         W = as_array(x, "x", 2, np.float64)
         if W.shape != (self.size, self.size):
             raise ValueError(f"x must have shape {(self.size, self.size)}, got {W.shape}")
-        if np.diag(W).any():
+        if W.diagonal().any():
             j = int(np.flatnonzero(np.diag(W))[0])
             raise ValueError(f"x has the loop {W[j, j]:g} at ({j}, {j})")
         return W

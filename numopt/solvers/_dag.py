@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from numopt.core.jit import kernel
 from numopt.linalg.order_moves import coefficients, factor, variance_order
+from numopt.linalg.vector import dot
 from numopt.problems._dag_graph import topological_order
 
 
@@ -65,14 +67,37 @@ def fit_parents(problem: Any, A: np.ndarray) -> np.ndarray:
     """Least-squares weights of each node on its parents in A."""
     m = problem.moments
     W = np.zeros(A.shape)
-    for j in range(problem.size):
-        parents = np.flatnonzero(A[:, j])
-        if parents.size:
-            G = m.grams[m.gram_of[j]]
-            scale = np.sqrt(np.diag(G)[parents])
-            P = G[np.ix_(parents, parents)] / np.outer(scale, scale)
-            W[parents, j] = np.linalg.solve(P, G[parents, j] / scale) / scale
+    _fit_parents(m.grams, m.gram_of, np.ascontiguousarray(A, bool), W)
     return W
+
+
+@kernel
+def _fit_parents(grams, gram_of, A, W):
+    """Cholesky factors of the parents' correlations, one node after the other."""
+    d = A.shape[0]
+    parents, scale, w = np.empty(d, np.int64), np.empty(d), np.empty(d)
+    L = np.empty((d, d))
+    for j in range(d):
+        G, k = grams[gram_of[j]], 0
+        for i in range(d):
+            if A[i, j]:
+                parents[k] = i
+                scale[k] = np.sqrt(G[i, i])
+                k += 1
+        for s in range(k):
+            i = parents[s]
+            w[s] = G[i, j] / scale[s]
+            for t in range(s):
+                L[s, t] = (G[i, parents[t]] / (scale[s] * scale[t]) - dot(L[s, :t], L[t, :t])) / L[
+                    t, t
+                ]
+            L[s, s] = np.sqrt(max(1.0 - dot(L[s, :s], L[s, :s]), 1e-15))
+            w[s] = (w[s] - dot(L[s, :s], w[:s])) / L[s, s]
+        for s in range(k - 1, -1, -1):
+            w[s] /= L[s, s]
+            for t in range(s):
+                w[t] -= L[s, t] * w[s]
+            W[parents[s], j] = w[s] / scale[s]
 
 
 def r2_order(problem: Any) -> np.ndarray:
