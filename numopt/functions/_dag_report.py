@@ -86,7 +86,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     """Ranks, those of ties averaged, as a centred vector of norm 1."""
     _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - counts / 2)[where] - values.size / 2
-    return np.asarray(ranks / max(np.linalg.norm(ranks), 1e-300))
+    return np.asarray(ranks / max(float(np.linalg.norm(ranks)), 1e-300))
 
 
 def standardised_edges(problem: DagScore, threshold: float) -> np.ndarray:

@@ -191,6 +191,7 @@ def _warn(problem: DagScore, result: Result, threshold: float) -> None:
         warnings.warn(
             f"standardised data give another graph ({changed} edges differ of {int(mine.sum())}): "
             "directions rest on the columns' units (rank correlation of order and variance "
-            f"{result.diagnostics['variance_rank_correlation']:.2f}); if these mean nothing, use score 'bic'",
+            f"{result.diagnostics['variance_rank_correlation']:.2f}); if these mean nothing, use "
+            "score 'bic'",
             stacklevel=_user_frame() - 1,
         )
