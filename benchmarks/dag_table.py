@@ -22,9 +22,10 @@ cpSHD, the same of the equivalence classes; BIC of the graph less the truth's; K
 ours.
 
 Peers run in processes of their own, ended after --limit CPU seconds; one that did not end is not
-run on further seeds. After each setting a summary compares a peer with ours: the ratio of times,
-seeds on which our score is higher and on which our SHD is, and the largest lead of the peer in
-score, relative to the loss, or in nats of BIC. --large adds d = 1000.
+run on further seeds. What they found, and their seconds, is kept in the folder --keep. After each
+setting a summary compares a peer with ours: the ratio of times, seeds on which our score is higher
+and on which our SHD is, and the largest lead of the peer in score, relative to the loss, or in nats
+of BIC. --large adds d = 1000.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ import random
 import resource
 import time
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -132,14 +134,20 @@ def castle(X):
 
 
 def peer_boss(X):
-    """The graph that its search ends with, before it is made a class of graphs: a little faster."""
+    """The graph that its search ends with, caught where it is made a class of graphs."""
     from causallearn.search.PermutationBased import BOSS
 
-    BOSS.dag2cpdag = lambda graph: graph
+    caught, to_class = [], BOSS.dag2cpdag
+
+    def catch(graph):
+        caught.append(graph.graph.copy())
+        return to_class(graph)
+
+    BOSS.dag2cpdag = catch
     random.seed(0)
     # Its score is -n/2 log v - lambda_value k log n: 0.5 is our penalty (causal-learn 0.1.4).
-    M = BOSS.boss(X, parameters={"lambda_value": 0.5}, verbose=False).graph
-    return (M == -1).astype(float)  # i -> j where entry (i, j) is -1
+    BOSS.boss(X, parameters={"lambda_value": 0.5}, verbose=False)
+    return (caught[0] == -1).astype(float)  # i -> j where entry (i, j) is -1
 
 
 PEERS = {"plain": plain_topo, "dagma": dagma, "notears": notears, "castle": castle}
@@ -208,6 +216,21 @@ def apart(function, X, limit):
     return found
 
 
+def remembered(name, X, tag, args):
+    """Graph and CPU seconds of a peer: as kept from an earlier run, if they are."""
+    path = args.keep and Path(args.keep) / f"{name}_{tag}.npz"
+    if path and path.exists():
+        kept = np.load(path)
+        W, seconds = kept["W"], float(kept["seconds"])
+        if W.size or seconds >= args.limit:
+            return W if W.size else None, seconds
+    W, seconds = apart(PEERS[name], X, args.limit)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, W=np.zeros(0) if W is None else W, seconds=seconds)
+    return W, seconds
+
+
 def judge(name, X, truth, W, seconds, kkt=np.nan):
     ls, bic = DagScore(X), DagScore(X, score="bic")
     order = order_of(ls, W)  # of its heaviest edges, should it have cycles
@@ -272,7 +295,7 @@ def measure(d, edges, kind, args):
                 result, seconds = ours(X, name)
                 rows[name, seed] = judge(name, X, truth, result.W, seconds, result.kkt)
             else:
-                W, seconds = apart(PEERS[name], X, args.limit)
+                W, seconds = remembered(name, X, f"{d}_{edges}_{kind}_{seed}", args)
                 rows[name, seed] = Row(seconds) if W is None else judge(name, X, truth, W, seconds)
             show(setting, seed, name, rows[name, seed])
             if name in PEERS and W is None:
@@ -310,6 +333,7 @@ def main():
     parser.add_argument("--rows", nargs="+", default=[*OURS, "plain"], choices=names)
     parser.add_argument("--then-topo", action="store_true", help="add the rows 'X, then topo'")
     parser.add_argument("--limit", type=int, default=1200, help="CPU seconds for each peer's run")
+    parser.add_argument("--keep", help="folder for the peers' graphs, which are not found twice")
     parser.add_argument("--large", action="store_true")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
