@@ -37,6 +37,7 @@ _WHERE = {
     "pock_chambolle": "scaling",
     "project_knapsack": "projections",
     "project_l1_ball": "projections",
+    "project_second_order": "cones",
     "project_simplex": "projections",
     "ReusableSolver": "reusable",
     "row_norms": "scaling",

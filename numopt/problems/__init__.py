@@ -7,6 +7,7 @@ from typing import Any
 
 _WHERE = {
     "Composite": "composite",
+    "ConicProgram": "conic_program",
     "DagScore": "dag_score",
     "LinearSystem": "linear_system",
     "Problem": "_base",
@@ -18,6 +19,7 @@ _WHERE = {
 
 __all__ = [
     "Composite",
+    "ConicProgram",
     "DagScore",
     "LinearSystem",
     "Problem",
