@@ -22,7 +22,6 @@ from numopt.problems.quadratic_program import (
     _empty,
     _ratio,
     _symmetric,
-    _writeable,
 )
 
 FORMULAS = {
@@ -132,7 +131,8 @@ class ConicProgram(Problem):
         own = self.__dict__
         for name in names:
             value = as_vector(own[name], name, np.float64)
-            own[name] = _writeable(require_length(value, n if name == "q" else m, name))
+            value = require_length(value, n if name == "q" else m, name)
+            own[name] = value if value.flags.carray else value.copy()
         A, P = self.A, self.P
         zero, nonneg, soc = self.cones
         starts = np.cumsum(np.array((zero + nonneg, *soc), np.int64))
