@@ -22,9 +22,9 @@ GOING, SOLVED, STUCK, INFEASIBLE, UNBOUNDED = range(5)
 # Places in `scalars`.
 TAU, KAPPA, MU, TOL, PRIMAL, DUAL, GAP, RESIDUAL, MISSES, BEST, FARKAS, RAY = range(12)
 NO_POINT, NO_END, CURVED, SLOPE = 12, 13, 14, 15  # goals of the proofs; x'Px and q'x + b'z
-R_TAU, D_TAU, D_KAPPA = 16, 17, 18
-MARKS = 19  # least PRIMAL, DUAL, MU and their worst
-SCALARS = 23
+R_TAU, D_TAU, D_KAPPA, SHIFT = 16, 17, 18, 19
+MARKS = 20  # least values by which progress is told
+SCALARS = 24
 
 
 class Point(NamedTuple):

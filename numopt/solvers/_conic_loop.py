@@ -29,6 +29,7 @@ from numopt.solvers._conic_kernels import (
     R_TAU,
     RAY,
     RESIDUAL,
+    SHIFT,
     SOLVED,
     STUCK,
     TAU,
@@ -48,7 +49,9 @@ from numopt.solvers._conic_kernels import (
 SHARE = 0.99
 # Iterations without progress after which to give up, and steps too short to go on.
 PATIENCE, SHORTEST = 8, 1e-7
-REFINEMENTS = 6
+REFINEMENTS = 10
+# Regularisation of the factor, which refinement takes out again, and factors tried at most.
+LEAST, TRIES = 1e-8, 5
 
 
 @inner(contract=True)
@@ -74,6 +77,22 @@ def _residual(kkt, b, x, r):
 
 def _build(factor, solve):
     """The iterations around one kind of factorisation."""
+
+    @inner
+    def factored(point, kkt, signs, arguments):
+        """Factor K with as little on its diagonal as leaves every pivot its sign."""
+        scalars, values = point.scalars, arguments[0]
+        scalars[SHIFT] = max(0.1 * scalars[SHIFT], LEAST)
+        for _ in range(TRIES):
+            for k in range(values.size):
+                values[k] = kkt.values[k]
+            for k in range(signs.size):
+                values[kkt.diagonal[k]] += signs[k] * scalars[SHIFT]
+            failed, perturbed, wrong = factor(*arguments)
+            if failed < 0 and perturbed == 0:
+                return True
+            scalars[SHIFT] *= 10
+        return failed < 0 and wrong == 0
 
     @inner
     def refined(kkt, room, out, order, numbers, enough):
@@ -150,7 +169,7 @@ def _build(factor, solve):
         return longest(model.cones, point.s, room.ds, a)
 
     @kernel
-    def iterate(model, point, room, kkt, best, arguments, order, numbers, most):
+    def iterate(model, point, room, kkt, best, signs, arguments, order, numbers, most):
         """At most `most` iterations; return (how many were done, how the chunk ended)."""
         q, b, cones, scalars = model.q, model.b, model.cones, point.scalars
         n, m = q.size, b.size
@@ -164,7 +183,7 @@ def _build(factor, solve):
                 return done, UNBOUNDED
             if scalars[MISSES] > PATIENCE or not weigh(model, point, kkt):
                 return done, STUCK
-            if factor(*arguments)[0] >= 0:
+            if not factored(point, kkt, signs, arguments):
                 return done, STUCK
             for j in range(n):
                 room.rhs[j] = -q[j]
@@ -211,7 +230,7 @@ def _build(factor, solve):
         return most, GOING
 
     @kernel
-    def begin(model, point, room, kkt, best, arguments, order, numbers):
+    def begin(model, point, room, kkt, best, signs, arguments, order, numbers):
         """The first point: least squares for slacks, and for multipliers, moved into the cones."""
         q, b, cones, scalars = model.q, model.b, model.cones, point.scalars
         n, m = q.size, b.size
@@ -225,7 +244,7 @@ def _build(factor, solve):
         scalars[BEST] = np.inf
         for k in range(4):
             scalars[MARKS + k] = np.inf
-        failed = factor(*arguments)[0] >= 0
+        failed = not factored(point, kkt, signs, arguments)
         both = model.P.data.size > 0  # without P the two systems are independent
         for part in range(1 if both else 2):
             for k in range(room.rhs.size):

@@ -16,8 +16,6 @@ from numopt.solvers._conic_kernels import Kkt, Point, Room
 from numopt.solvers._conic_loop import FOR
 from numopt.solvers._conic_model import Model, prepare
 
-# Static regularisation of the factor; refinement solves with the matrix itself.
-SHIFT = 1e-8
 # Residual at which multipliers, or a point, are tried as proofs.
 PROOF = 5e-9
 
@@ -99,12 +97,8 @@ class InteriorPointConic(Solver):
         prepared = prepare(problem)
         n, m, total = prepared.n, prepared.m, prepared.signs.size
         model = prepared.model(problem)
-        factor = LDL(
-            prepared.values(model), prepared.signs, shift=SHIFT, analysis=prepared.analysis,
-            factor=False,
-        )  # fmt: skip
-        values = factor.compiled[0][0]
-        values[:] = prepared.values(model)
+        values = prepared.values(model)
+        factor = LDL(values, prepared.signs, analysis=prepared.analysis, factor=False)
         scalars = np.zeros(kernels.SCALARS)
         scalars[kernels.TOL] = 0.9 * (self.tol if self.tol is not None else problem.default_tol)
         scalars[kernels.NO_POINT] = scalars[kernels.NO_END] = PROOF
@@ -132,7 +126,7 @@ class InteriorPointConic(Solver):
         if n == 0:
             return 0, RUNNING
         begin, iterate = FOR[factor.method]
-        numbers = factor.compiled
+        numbers = factor.signs, *factor.compiled
         if "begun" not in verdict:
             verdict["begun"] = begin(model, point, room, kkt, best, *numbers)
         done = 0
