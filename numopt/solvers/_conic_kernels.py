@@ -256,6 +256,8 @@ def longest(cones, v, d, most):
             a = -v[i] / d[i]
     for c in range(cones.starts.size - 1):
         start, stop = cones.starts[c], cones.starts[c + 1]
+        if d[start] * a < -v[start]:
+            a = -v[start] / d[start]
         v_tail, d_tail = tail_norm(v, start, stop), tail_norm(d, start, stop)
         cross = 0.0
         for k in range(start + 1, stop):

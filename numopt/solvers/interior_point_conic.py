@@ -6,18 +6,23 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from numopt.core.engine import BREAKDOWN, DONE, INDEFINITE, RUNNING, Solver, run, time_left
 from numopt.core.engine import INFEASIBLE as NO_POINT
 from numopt.core.engine import UNBOUNDED as NO_END
+from numopt.linalg.cones import project_into
+from numopt.linalg.krylov import lsqr
 from numopt.linalg.ldl import LDL
 from numopt.solvers import _conic_kernels as kernels
 from numopt.solvers._conic_kernels import Kkt, Point, Room
 from numopt.solvers._conic_loop import FOR
 from numopt.solvers._conic_model import Model, prepare
 
-# Residual at which multipliers, or a point, are tried as proofs.
-PROOF = 5e-9
+# Residuals at which multipliers (which can be polished) and a point are tried as proofs, and from
+# which on nothing helps.
+NEAR, RAY, FAR = 1e-6, 5e-9, 1e-2
+POLISHES = 3
 
 
 class State(NamedTuple):
@@ -101,7 +106,7 @@ class InteriorPointConic(Solver):
         factor = LDL(values, prepared.signs, analysis=prepared.analysis, factor=False)
         scalars = np.zeros(kernels.SCALARS)
         scalars[kernels.TOL] = 0.9 * (self.tol if self.tol is not None else problem.default_tol)
-        scalars[kernels.NO_POINT] = scalars[kernels.NO_END] = PROOF
+        scalars[kernels.NO_POINT], scalars[kernels.NO_END] = NEAR, RAY
         zeros, cones = np.zeros, len(problem.cones.soc)
         point = Point(
             zeros(n), zeros(m), zeros(m), zeros(n), zeros(m), zeros(n), zeros(m), zeros(cones),
@@ -140,20 +145,16 @@ class InteriorPointConic(Solver):
                     return done, verdict["code"]
                 continue
             if code == kernels.STUCK:
-                return done, BREAKDOWN
+                proven = point.scalars[kernels.FARKAS] < FAR and self._infeasible(problem, state)
+                return done, NO_POINT if proven else BREAKDOWN
             return done, DONE if code == kernels.SOLVED else RUNNING
 
     def _proven(self, problem: Any, state: State, claim: int) -> bool:
         """Whether the problem confirms that it has no solution; notes the proof."""
         model, point, verdict = state.model, state.point, state.verdict
         if claim == kernels.INFEASIBLE:
-            proof, certificate = problem.repaired_farkas(model.E * point.z)
-            if certificate.met(certificate.tol):
-                verdict.update(code=NO_POINT, farkas=proof)
-                verdict["reason"] = "farkas holds the multipliers that prove it."
-                return True
-            point.scalars[kernels.NO_POINT] = 0.1 * point.scalars[kernels.FARKAS]
-            return False
+            point.scalars[kernels.NO_POINT] = 0.01 * point.scalars[kernels.FARKAS]
+            return self._infeasible(problem, state)
         ray, certificate = problem.repaired_ray(model.D * point.x)
         if not certificate.met(certificate.tol):
             point.scalars[kernels.NO_END] = 0.1 * point.scalars[kernels.RAY]
@@ -169,6 +170,22 @@ class InteriorPointConic(Solver):
         verdict["reason"] = "ray holds the direction that proves it."
         state.given.update(x=found.x, y=np.zeros(problem.n_rows))
         return True
+
+    def _infeasible(self, problem: Any, state: State) -> bool:
+        """Whether z, or the nearest z with A'z = 0, proves that there is no feasible point."""
+        (A, E, z), n = (state.model.A, state.model.E, state.point.z), problem.size
+        proof, certificate = problem.repaired_farkas(E * z)
+        for _ in range(POLISHES):
+            if certificate.met(certificate.tol):
+                break
+            z = polished(sp.csr_array(A, shape=(n, z.size)), z)
+            project_into(state.model.cones, z, True, z)
+            proof, certificate = problem.repaired_farkas(E * z)
+        met = certificate.met(certificate.tol)
+        if met:
+            reason = "farkas holds the multipliers that prove it."
+            state.verdict.update(code=NO_POINT, farkas=proof, reason=reason)
+        return met
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         model, (x, z) = state.model, state.best
@@ -195,6 +212,15 @@ class InteriorPointConic(Solver):
     def work(self, problem: Any) -> float:
         analysis = prepare(problem).analysis
         return float(analysis.flops + 2 * (analysis.nnz + analysis.n))
+
+
+def polished(conditions: Any, z: np.ndarray) -> np.ndarray:
+    """The nearest z with conditions @ z = 0 among those with the same entries next to 0."""
+    z = z / (np.abs(z).max(initial=0.0) or 1.0)
+    free = np.flatnonzero(np.abs(z) > 1e-7)
+    for _ in range(2):
+        z[free] -= lsqr(sp.csr_array(conditions[:, free]), conditions @ z, rtol=1e-14).x
+    return z
 
 
 def curved(problem: Any) -> str:
