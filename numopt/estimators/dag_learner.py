@@ -46,6 +46,9 @@ class DAGLearner(BaseEstimator):
         Relative increase of the variances.
     bic_weight : float, default 1
         Multiplies the cost of an edge in BIC.
+    splines : int, optional
+        With "ls": additive models, functions of the parents with this many coefficients each;
+        `adjacency_` and `weights_` hold the sizes of the functions.
     random_state : int, optional
         Seed.
     solver_options : dict, optional
@@ -92,6 +95,7 @@ class DAGLearner(BaseEstimator):
         max_parents: int | None = None,
         ridge: float = 0.0,
         bic_weight: float = 1.0,
+        splines: int | None = None,
         random_state: Any = None,
         solver_options: dict[str, Any] | None = None,
     ):
@@ -107,6 +111,7 @@ class DAGLearner(BaseEstimator):
         self.max_parents = max_parents
         self.ridge = ridge
         self.bic_weight = bic_weight
+        self.splines = splines
         self.random_state = random_state
         self.solver_options = solver_options
 
@@ -147,7 +152,8 @@ class DAGLearner(BaseEstimator):
             "threshold": self.threshold, "required": self.required, "forbidden": self.forbidden,
             "tiers": self.tiers, "roots": self.roots, "leaves": self.leaves,
             "max_parents": self.max_parents, "ridge": self.ridge, "bic_weight": self.bic_weight,
-            "random_state": None if seed is None else int(seed), "options": self.solver_options,
+            "splines": self.splines, "random_state": None if seed is None else int(seed),
+            "options": self.solver_options,
         }  # fmt: skip
 
     def _names(self, d: int) -> list[Any]:
@@ -210,9 +216,11 @@ class DAGLearner(BaseEstimator):
         from numopt.problems import DagScore
 
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2, reset=False)
-        if self.criterion not in ("ls", "bic"):
-            raise ValueError(f"bootstrap resamples Gram matrices: score 'ls' or 'bic', not "
-                             f"{self.criterion!r}")  # fmt: skip
+        if self.criterion not in ("ls", "bic") or self.splines is not None:
+            raise ValueError(
+                "bootstrap resamples Gram matrices: score 'ls' or 'bic' and no splines, got "
+                f"{self.criterion!r} and splines={self.splines}"
+            )
         n, given = len(X), self._arguments()
         threshold = given.pop("threshold")
         method, options = given.pop("method"), dict(given.pop("options") or {})

@@ -96,7 +96,7 @@ def standardised_edges(problem: DagScore, threshold: float) -> np.ndarray:
     R = G / np.outer(scale, scale)
     R.flat[:: d + 1] *= 1 + 1e-12
     order = np.empty(d, np.int64)
-    variance_order(R, before, order)
+    variance_order(R, 1, before, order)
     U, M, T = np.zeros((3, d, d))
     gains, targets = np.zeros((3, d)), np.zeros((3, d), np.int64)
     left = 1.0
@@ -149,6 +149,8 @@ def confidence_intervals(problem: DagScore, A: np.ndarray, level: float = 0.95) 
     """
     from numopt.solvers._dag import fit_parents
 
+    if problem.splines is not None:
+        raise ValueError("confidence intervals are of linear models, not of splines")
     if problem.n_samples is None:
         raise ValueError("confidence intervals need n_samples")
     m, W = problem.moments, fit_parents(problem, A)

@@ -11,6 +11,7 @@ from numopt.core.engine import solve
 from numopt.core.result import Result
 from numopt.core.validate import require_choice, require_nonnegative
 from numopt.functions import _dag_report as report
+from numopt.problems._dag_basis import edge_sizes
 from numopt.problems._dag_graph import cpdag, topological_order
 from numopt.problems.dag_score import DagScore
 
@@ -36,6 +37,7 @@ def learn_dag(
     threshold: float = 0.3,
     x0: Any = None,
     random_state: int | None = None,
+    splines: int | None = None,
     diagnose: bool = True,
     options: dict[str, Any] | None = None,
     **fields: Any,
@@ -72,6 +74,9 @@ def learn_dag(
         Order, or weights (d, d) of another method's graph to start from.
     random_state : int, optional
         Seed.
+    splines : int, optional
+        With "ls": explain a column by sums of functions of its parents, cubic splines with this
+        many coefficients each; see `DagScore`.
     diagnose : bool, default True
         Warn if standardised data give another least-squares graph, up to 200 columns, and if there
         are few rows: see `diagnostics` of the result.
@@ -87,7 +92,9 @@ def learn_dag(
         of the conditions K1 and K2), ``adjacency`` (thresholded weights, fitted again), ``loss``
         (Q of `adjacency`), ``graph`` (networkx.DiGraph of it, built when asked for), ``cpdag``
         (edges of its equivalence class; both directions if undirected), ``diagnostics``, and
-        the ``problem`` for ``result.verify(result.problem)``.
+        the ``problem`` for ``result.verify(result.problem)``. With splines ``W`` and ``adjacency``
+        are sizes of functions, ``x`` and ``coefficients`` (fitted again) what they are made of:
+        ``problem.basis.expand(X) @ coefficients`` predicts the columns, less their means.
 
     Raises
     ------
@@ -112,7 +119,7 @@ def learn_dag(
     require_nonnegative(threshold, "threshold")
     problem = DagScore(
         X, gram=gram, n_samples=n_samples, score=score, alpha=alpha, required=required,
-        forbidden=forbidden, **fields,
+        forbidden=forbidden, splines=splines, **fields,
     )  # fmt: skip
     settings = dict(options or {})
     if random_state is not None:
@@ -129,7 +136,7 @@ def finished(
     problem: DagScore, result: Result, threshold: float = 0.3, diagnose: bool = True
 ) -> Result:
     """Add what users of graphs look for to a result of `DagScore`."""
-    W = result.x
+    W = result.x if problem.splines is None else edge_sizes(result.x)
     cut = 0.0 if problem.score == "bic" else threshold
     A = np.abs(W) > cut
     A |= problem.knowledge.required & (W != 0)
@@ -137,13 +144,16 @@ def finished(
     if order is None:  # not acyclic: what the certificate says, too
         A[:] = problem.knowledge.required
         order = topological_order(A | problem.knowledge.before)
-    adjacency = report.refit(problem, A)
+    refitted = report.refit(problem, A)
+    adjacency = refitted if problem.splines is None else edge_sizes(refitted)
     result.W = W
     result.order = order if result.get("order") is None else result.order
     result.score = result.fun
     result.kkt = float(result.certificate.get("kkt", np.nan))
     result.adjacency = adjacency
-    result.loss = problem.objective(adjacency)
+    result.loss = problem.objective(refitted)
+    if problem.splines is not None:
+        result.coefficients = refitted
     result.cpdag = cpdag(adjacency != 0, report.known_edges(problem))
     result.names = list(problem.names)
     result.problem = problem
@@ -175,13 +185,15 @@ def _warn(problem: DagScore, result: Result, threshold: float) -> None:
     from numopt.core.report import _user_frame
 
     n, d = problem.n_samples, problem.size
-    if problem.orders_alone and n is not None and d > CROWDED * n:
+    predictors = d * problem.per_parent
+    if problem.orders_alone and n is not None and predictors > CROWDED * n:
+        what = f"{d} columns" if problem.splines is None else f"{predictors} functions of columns"
         warnings.warn(
-            f"{d} columns and {n} rows: regressions on all predecessors overfit, and a lower score "
+            f"{what} and {n} rows: regressions on all predecessors overfit, and a lower score "
             "does not mean a better graph; use alpha, max_parents or score 'bic'",
             stacklevel=_user_frame() - 1,
         )
-    if not problem.orders_alone or d > LARGE:
+    if not problem.orders_alone or d > LARGE or problem.splines is not None:
         return
     other = report.standardised_edges(problem, threshold)
     mine = result.adjacency != 0

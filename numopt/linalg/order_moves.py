@@ -73,32 +73,40 @@ def _coefficients(U, M, order, W):
 
 
 @kernel
-def variance_order(G, before, order):
-    """Order by least conditional variance first: consistent where the noise variances are equal."""
-    d = G.shape[0]
-    U = np.empty((d, d))
-    left = np.empty(d)
+def variance_order(G, q, before, order):
+    """Order by least conditional variance first: consistent where the noise variances are equal.
+
+    With q rows of G for each variable, the first of them the variable itself, variances are given
+    all of those before.
+    """
+    d, size = order.size, G.shape[0]
+    U = np.empty((size, size))
+    left = np.empty(size)
     missing = np.zeros(d, np.int64)
-    for i in range(d):
+    for i in range(size):
         left[i] = G[i, i]
+    for i in range(d):
         for j in range(d):
             missing[j] += before[i, j]
     for t in range(d):
         best = -1
         for j in range(d):
-            if missing[j] == 0 and (best < 0 or left[j] < left[best]):
+            if missing[j] == 0 and (best < 0 or left[j * q] < left[best * q]):
                 best = j
         order[t] = best
         missing[best] = d + 1
         for j in range(d):
             missing[j] -= before[best, j]
-            U[t, j] = G[best, j]
-        for s in range(t):
-            _subtract(U[s, best], U[s], U[t], 0, d)
-        scale = 1.0 / np.sqrt(max(left[best], 1e-12 * G[best, best]))
-        for j in range(d):
-            U[t, j] *= scale
-            left[j] = max(left[j] - U[t, j] * U[t, j], 0.0)
+        for k in range(q):
+            row, now = t * q + k, best * q + k
+            for j in range(size):
+                U[row, j] = G[now, j]
+            for s in range(row):
+                _subtract(U[s, now], U[s], U[row], 0, size)
+            scale = 1.0 / np.sqrt(max(left[now], 1e-12 * G[now, now]))
+            for j in range(size):
+                U[row, j] *= scale
+                left[j] = max(left[j] - U[row, j] * U[row, j], 0.0)
 
 
 @inner(contract=True, merged=True)
@@ -345,7 +353,7 @@ def descend(U, M, T, order, before, work, gains, targets, steps, eps, total):
     """
     d = U.shape[0]
     low, high = np.empty(d, np.int64), np.empty(d, np.int64)
-    taken = np.empty(d, np.bool_)
+    taken, picks = np.empty(d, np.bool_), np.empty((d, 3), np.int64)
     moves = 0
     for step in range(steps):
         room(order, before, low, high)
@@ -353,13 +361,13 @@ def descend(U, M, T, order, before, work, gains, targets, steps, eps, total):
         insertions(U, M, T, low, high, work, gains[:2], targets[:2])
         best = min(gains[0].min(), gains[1].min())
         if best < -eps:
-            change, count = _apply(U, M, order, gains, targets, taken, 0, eps)
+            change, count = _apply(U, M, order, gains, targets, taken, picks, 0, eps)
         else:
             swaps(U, M, T, low, high, work, 0, d, gains[2], targets[2])
             best = min(best, gains[2].min())
             if not best < -eps:
                 return step, moves, total, best
-            change, count = _apply(U, M, order, gains, targets, taken, 2, eps)
+            change, count = _apply(U, M, order, gains, targets, taken, picks, 2, eps)
         total += change
         moves += count
         if moves >= DRIFT:
@@ -368,16 +376,34 @@ def descend(U, M, T, order, before, work, gains, targets, steps, eps, total):
 
 
 @inner
-def _apply(U, M, order, gains, targets, taken, kind, eps):
+def _apply(U, M, order, gains, targets, taken, picks, kind, eps):
     """Apply the best moves whose places do not overlap; their gain and number."""
-    d = order.size
+    count, change = choose(gains, targets, taken, kind, eps, picks), 0.0
+    for k in range(count):
+        row, a, b = picks[k, 0], picks[k, 1], picks[k, 2]
+        if row == 0:
+            change += gains[row, b]
+            move_left(U, M, order, b, a)
+        elif row == 1:
+            change += gains[row, a]
+            move_right(U, M, order, a, b)
+        else:
+            change += gains[row, a]
+            move_swap(U, M, order, a, b)
+    return change, count
+
+
+@inner
+def choose(gains, targets, taken, kind, eps, picks):
+    """Rows (kind, a, b) of the best moves whose places a to b do not overlap; their number."""
+    d = taken.size
     if kind == 0:
         sort = np.argsort(np.concatenate((gains[0], gains[1])))
     else:
         sort = np.argsort(gains[2])
     for t in range(d):
         taken[t] = False
-    change, count = 0.0, 0
+    count = 0
     for k in sort:
         row = kind if kind == 2 else k // d
         place = k % d
@@ -391,12 +417,6 @@ def _apply(U, M, order, gains, targets, taken, kind, eps):
             continue
         for t in range(a, b + 1):
             taken[t] = True
-        if row == 0:
-            move_left(U, M, order, b, a)
-        elif row == 1:
-            move_right(U, M, order, a, b)
-        else:
-            move_swap(U, M, order, a, b)
-        change += gains[row, place]
+        picks[count, 0], picks[count, 1], picks[count, 2] = row, a, b
         count += 1
-    return change, count
+    return count

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from numopt.problems._dag_basis import edge_sizes, expanded_order, over_groups
 from numopt.problems._dag_graph import closure, topological_order
 
 KKT = "max |dQ/dW_ij| less the penalty's, over pairs without a walk j ~> i, / (|x_i| |x_j| / n)"
@@ -32,8 +33,8 @@ def objective(problem: Any, W: np.ndarray) -> float:
 
 
 def penalty_value(problem: Any, W: np.ndarray) -> float:
-    """L1, or the minimax concave penalty."""
-    a, size = problem.penalties, np.abs(W)
+    """L1, or the minimax concave penalty, of the edges' sizes."""
+    a, size = problem.penalties, edge_sizes(W)
     if problem.mcp_gamma is None:
         return float((a * size).sum())
     gamma = problem.mcp_gamma
@@ -41,12 +42,11 @@ def penalty_value(problem: Any, W: np.ndarray) -> float:
     return float(np.where(inside, a * size - size**2 / (2 * gamma), gamma * a**2 / 2).sum())
 
 
-def penalty_slope(problem: Any, W: np.ndarray) -> np.ndarray:
-    """Derivative of the penalty where W is not 0."""
-    a = problem.penalties
-    if problem.mcp_gamma is None:
-        return a * np.sign(W)
-    return np.maximum(a - np.abs(W) / problem.mcp_gamma, 0.0) * np.sign(W)
+def penalty_gradient(problem: Any, W: np.ndarray) -> np.ndarray:
+    """Gradient of the penalty where an edge is not 0."""
+    a, size = problem.penalties, edge_sizes(W)
+    slope = a if problem.mcp_gamma is None else np.maximum(a - size / problem.mcp_gamma, 0.0)
+    return over_groups(slope / np.maximum(size, 1e-300), problem.per_parent) * W
 
 
 def residual_variances(problem: Any, W: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def residual_variances(problem: Any, W: np.ndarray) -> np.ndarray:
 
 
 def _residuals(W: np.ndarray) -> np.ndarray:
-    """I - W."""
+    """I - W; with splines, the columns themselves are the first functions of each group."""
     E = -W
     E.flat[:: len(W) + 1] += 1.0
     return E
@@ -66,7 +66,7 @@ def gradient(problem: Any, W: np.ndarray) -> np.ndarray:
     if problem.score in ("ls", "bic"):
         m, E = problem.moments, _residuals(W)
         if len(m.grams) == 1:
-            return -m.grams[0] @ E
+            return -problem.gram_of_basis @ E
         g = np.zeros_like(W)
         for k, G in enumerate(m.grams):
             mine = m.gram_of == k
@@ -117,16 +117,17 @@ def norms(problem: Any) -> np.ndarray:
 
 def kkt(problem: Any, W: np.ndarray, order: np.ndarray) -> float:
     """Residual of K1 and K2: see `DagScore`."""
-    A, know = W != 0, problem.knowledge
+    A, know = edge_sizes(W) != 0, problem.knowledge
     blocked = problem.score == "bic" or know.max_parents < problem.size - 1
     if blocked:
         free = A  # which edges there are is not a question of derivatives
     else:
         reach = closure(A | know.before, order)
         free = know.allowed & ~reach.T
-    residual = np.abs(gradient(problem, W))
+    g = gradient(problem, W)
+    residual = edge_sizes(g)
     if problem.alpha:
-        inside = np.abs(gradient(problem, W) + penalty_slope(problem, W))
+        inside = edge_sizes(g + penalty_gradient(problem, W))
         residual = np.where(A, inside, np.maximum(residual - problem.penalties, 0.0))
     residual /= norms(problem)
     return float(residual[free].max(initial=0.0))
@@ -165,20 +166,24 @@ def best_move(problem: Any, W: np.ndarray, order: np.ndarray, fun: float) -> flo
     """Largest decrease of Q by one move; `fun` is Q(W)."""
     if problem.score == "bic":
         return best_edge(problem, W, order)[0]
+    from numopt.linalg.block_order_moves import all_block_gains
     from numopt.linalg.order_moves import all_gains, factor
 
-    d = problem.size
+    d, q = problem.size, problem.per_parent
     before = problem.knowledge.before
     if before.any():
         place = np.argsort(order)
         if (before & (place[:, None] > place)).any():
             return np.inf
-    U, M = np.zeros((2, d, d))
-    factor(problem.covariance, order, U, M)
+    U, M = np.zeros((2, d * q, d * q))
+    factor(problem.gram_of_basis, expanded_order(order, q), U, M)
     gains, targets = np.zeros((3, d)), np.zeros((3, d), np.int64)
-    all_gains(U, M, order, before, gains, targets)
+    if problem.splines is None:
+        all_gains(U, M, order, before, gains, targets)
+    else:
+        all_block_gains(U, M, q, order, before, gains, targets)
     # W itself may be worse than the order's own optimum.
-    own = fun - float((U.diagonal() ** 2).sum()) / 2
+    own = fun - float((U.diagonal()[::q] ** 2).sum()) / 2
     return float(own - gains.min() / 2)
 
 

@@ -162,17 +162,23 @@ def repaired(moments: Moments, mean_square: np.ndarray, names: list[Any], ridge:
             G[constant, constant] = 1.0
         G.flat[:: len(G) + 1] *= 1.0 + ridge
     if ridge == 0:
-        dependent = sorted({j for G in grams for j in _dependent(G)})
-        if dependent:
-            for G in grams:
-                G.flat[:: len(G) + 1] *= 1.0 + 1e-9
-            shown = ", ".join(str(names[j]) for j in dependent[:5])
-            warnings.warn(
-                f"columns {shown} are linear combinations of others to 10 digits: their edges are "
-                "not determined; a ridge of 1e-9 is used",
-                stacklevel=_depth(),
-            )
+        kept_apart(grams, names)
     return moments._replace(grams=grams, constant=tuple(map(int, constant)))
+
+
+def kept_apart(grams: np.ndarray, names: list[Any], what: str = "linear combinations") -> None:
+    """A ridge of 1e-9 in place, with a warning, where columns depend on others; q rows a name."""
+    q = grams.shape[1] // max(len(names), 1)
+    dependent = sorted({j // q for G in grams for j in _dependent(G)})
+    if dependent:
+        for G in grams:
+            G.flat[:: len(G) + 1] *= 1.0 + 1e-9
+        shown = ", ".join(str(names[j]) for j in dependent[:5])
+        warnings.warn(
+            f"columns {shown} are {what} of others to 10 digits: their edges are not determined; "
+            "a ridge of 1e-9 is used",
+            stacklevel=_depth(),
+        )
 
 
 def _dependent(G: np.ndarray) -> list[int]:

@@ -9,7 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from numopt.core.result import Certificate, Entry
-from numopt.core.validate import as_array, require_choice, require_nonnegative, require_positive
+from numopt.core.validate import (
+    as_array,
+    require_choice,
+    require_count,
+    require_nonnegative,
+    require_positive,
+)
+from numopt.problems import _dag_basis as additive
 from numopt.problems import _dag_certificate as proofs
 from numopt.problems import _dag_data as data
 from numopt.problems import _dag_knowledge as constraints
@@ -36,6 +43,17 @@ class DagScore(Problem):
     - "logistic": :math:`Q = \sum_j \mathrm{mean}_i (\log(1 + e^{m_{ij}}) - x_{ij} m_{ij})` for
       columns of 0 and 1, and "poisson": :math:`e^{m_{ij}}` in place of the logarithm, for counts;
       :math:`m = X W + b` with the best b.
+
+    With `splines` = q, "ls" explains a column by a sum of functions of its parents, natural cubic
+    splines :math:`f_{i1}, \ldots, f_{iq}` of each column i, of which :math:`f_{i1}` is the column
+    itself:
+
+    .. math:: x_j = \sum_i \sum_k C_{(i, k), j} \, f_{ik}(x_i) + e_j, \qquad
+       |W_{ij}| = \Big( \sum_k C_{(i, k), j}^2 \Big)^{1/2}
+
+    Solvers return C, of shape (d q, d), as x. All :math:`f_{ik}` have the variance of their column
+    and are uncorrelated, so that :math:`|W_{ij}|` is the standard deviation of the function over
+    that of :math:`x_i`. The penalty takes groups as a whole: no function, or one of all q parts.
 
     The certificate holds
 
@@ -76,6 +94,8 @@ class DagScore(Problem):
         Parents of one node at most.
     ridge : float, default 0
         Relative increase of the diagonal of G.
+    splines : int, optional
+        Functions q of each parent, with "ls" and the data X; 1 is the linear model.
     targets : boolean array of shape (n, d), optional
         Marks the entries of X set by interventions: node j is explained by rows without mark at j.
     fit_intercept : bool, default True
@@ -91,8 +111,9 @@ class DagScore(Problem):
     Notes
     -----
     Constant columns are isolated nodes, counted with variance 1; columns that depend on others
-    linearly get a ridge of 1e-9. Both are warned of. Everything but "logistic" and "poisson" works
-    on G alone, which `from_chunks` sums up in one pass over data of any length.
+    linearly get a ridge of 1e-9. Both are warned of. Everything but "logistic", "poisson" and the
+    making of splines works on G alone, which `from_chunks` sums up in one pass over data of any
+    length.
 
     References
     ----------
@@ -131,6 +152,7 @@ class DagScore(Problem):
     leaves: Any = ()
     max_parents: int | None = None
     ridge: float = 0.0
+    splines: int | None = None
     targets: Any = None
     fit_intercept: bool = True
     names: Any = None
@@ -154,6 +176,9 @@ class DagScore(Problem):
                 raise ValueError(f"mcp_gamma goes with score 'ls', not {self.score!r}")
         if (self.X is None) == (self.gram is None):
             raise ValueError("give either X or gram")
+        if self.splines is not None:
+            require_count(self.splines, "splines", 1)
+            additive.check(self)
         names = self.names if self.names is not None else data.column_names(self.X, self.gram)
         moments, squares = self._read(put)
         d = moments.grams.shape[1]
@@ -165,6 +190,12 @@ class DagScore(Problem):
         put("_knowledge", constraints.build(self.names, *args, self.max_parents))
         self._check_rows(moments)
         put("_moments", data.repaired(moments, squares, self.names, self.ridge))
+        if self.splines is not None:
+            put("_basis", additive.make_basis(self.X, self.splines))
+            H = additive.expanded_gram(self.basis, self.X, self.covariance.diagonal())
+            if not self.ridge:
+                data.kept_apart(H[None], self.names, "functions")
+            put("_gram_of_basis", H)
 
     def _read(self, put: Any) -> tuple[data.Moments, np.ndarray]:
         """Second moments and the mean squares that tell which columns are constant."""
@@ -193,11 +224,12 @@ class DagScore(Problem):
         if self.score == "bic" and n is None:
             raise ValueError("score 'bic' needs n_samples beside gram")
         least = int(moments.counts.min())
-        parents = min(self.knowledge.max_parents, d - 1)
+        parents = min(self.knowledge.max_parents, d - 1) * (self.splines or 1)
         free = self.ridge or self.alpha or self.score != "ls"
         if n is not None and parents >= least - 1 and d > 1 and not free:
+            what = f"{d} columns" if self.splines is None else f"{parents} functions"
             raise ValueError(
-                f"{least} rows fit {d} columns exactly; give max_parents, ridge or alpha, or use "
+                f"{least} rows fit {what} exactly; give max_parents, ridge or alpha, or use "
                 "score 'bic'"
             )
 
@@ -239,6 +271,23 @@ class DagScore(Problem):
         return np.asarray(self.moments.grams[0])
 
     @property
+    def basis(self) -> additive.Basis:
+        """Splines of the columns: ``basis.expand(X) @ C`` is what C predicts, less the means."""
+        if self.splines is None:
+            raise AttributeError("this problem is linear: it has no splines")
+        return self._basis  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def per_parent(self) -> int:
+        """Coefficients of one edge."""
+        return self.splines or 1
+
+    @property
+    def gram_of_basis(self) -> np.ndarray:
+        """Second moments of all splines, (d q, d q); G if there are none."""
+        return self.covariance if self.splines is None else self._gram_of_basis  # type: ignore[attr-defined]
+
+    @property
     def orders_alone(self) -> bool:
         """Whether the score of an order is a sum of conditional variances, all parents allowed."""
         return (
@@ -266,20 +315,21 @@ class DagScore(Problem):
             return "exact" if self.size <= 20 else "boss"
         if self.orders_alone:
             return "insertion"
-        return "exact" if self.score == "ls" and not self.alpha and self.size <= 20 else "topo"
+        by_subsets = self.score == "ls" and not self.alpha and self.splines is None
+        return "exact" if by_subsets and self.size <= 20 else "topo"
 
     # ---- objective and certificate ----
 
     def objective(self, x: Any, order: Any = None, bound: Any = None, claim: Any = None) -> float:
-        """Score of the weights x = W."""
+        """Score of the weights x = W, or C with splines."""
         return proofs.objective(self, self.weights(x))
 
     def certificate(
         self, x: Any, order: Any = None, bound: Any = None, claim: Any = None
     ) -> Certificate:
-        """Acyclicity, constraints, KKT residual, best move and gap at the weights x = W."""
+        """Acyclicity, constraints, KKT residual, best move and gap at x = W, or C with splines."""
         W = self.weights(x)
-        A = W != 0
+        A = additive.edge_sizes(W) != 0
         first = None if order is None else self.check_order(order)
         walks = A | self.knowledge.before
         found = topological_order(walks, first)
@@ -308,13 +358,16 @@ class DagScore(Problem):
         return Certificate(kind, entries, fun)
 
     def weights(self, x: Any) -> np.ndarray:
-        """W as a finite square matrix with zero diagonal."""
+        """W as a finite matrix without loops; with splines C, of q rows for each parent."""
         W = as_array(x, "x", 2, np.float64)
-        if W.shape != (self.size, self.size):
-            raise ValueError(f"x must have shape {(self.size, self.size)}, got {W.shape}")
-        if W.diagonal().any():
-            j = int(np.flatnonzero(np.diag(W))[0])
-            raise ValueError(f"x has the loop {W[j, j]:g} at ({j}, {j})")
+        d, q = self.size, self.per_parent
+        if W.shape != (d * q, d):
+            raise ValueError(f"x must have shape {(d * q, d)}, got {W.shape}")
+        for k in range(q):
+            loops = W[k::q].diagonal()
+            if loops.any():
+                j = int(np.flatnonzero(loops)[0])
+                raise ValueError(f"x has the loop {loops[j]:g} at ({j * q + k}, {j})")
         return W
 
     def check_order(self, order: Any) -> np.ndarray:

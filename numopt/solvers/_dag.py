@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from numopt.core.jit import kernel
+from numopt.core.validate import as_array
 from numopt.linalg.order_moves import coefficients, factor, variance_order
 from numopt.linalg.vector import dot
+from numopt.problems._dag_basis import edge_sizes, expanded_order, over_groups
 from numopt.problems._dag_graph import topological_order
 
 
@@ -24,13 +26,16 @@ def start_order(problem: Any, x0: Any, warm: dict[str, Any], rng: Any = None) ->
             assert found is not None  # constraints were checked
             return found
         order = np.empty(problem.size, np.int64)
-        variance_order(np.ascontiguousarray(problem.covariance), before, order)
+        G = np.ascontiguousarray(problem.gram_of_basis)
+        variance_order(G, problem.per_parent, before, order)
         return order
     if np.ndim(given) == 1:
         order = problem.check_order(given)
         found = topological_order(before, order)
     else:
-        found = order_of(problem, problem.weights(given))
+        square = np.shape(given) == (problem.size, problem.size)  # graphs of linear models, too
+        W = as_array(given, "x0", 2, np.float64) if square else problem.weights(given)
+        found = order_of(problem, edge_sizes(W))
     assert found is not None
     return found
 
@@ -57,27 +62,39 @@ def order_of(problem: Any, W: np.ndarray) -> np.ndarray:
 
 def regressions(problem: Any, order: np.ndarray) -> np.ndarray:
     """Least-squares weights of each node on all before it."""
-    d = problem.size
-    U, M = np.zeros((2, d, d))
-    factor(problem.covariance, order, U, M)
-    return coefficients(U, M, order)
+    return fit_order(problem, order)[0]
+
+
+def fit_order(problem: Any, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same, and half the residual variance of each node."""
+    d, q = problem.size, problem.per_parent
+    functions = expanded_order(order, q)
+    U, M = np.zeros((2, d * q, d * q))
+    factor(problem.gram_of_basis, functions, U, M)
+    W, scores = coefficients(U, M, functions), np.empty(d)
+    scores[order] = U.diagonal()[::q] ** 2 / 2
+    if q == 1:
+        return W, scores
+    return W[:, ::q].copy(), scores  # columns are the first of their functions
 
 
 def fit_parents(problem: Any, A: np.ndarray) -> np.ndarray:
     """Least-squares weights of each node on its parents in A."""
-    m = problem.moments
-    W = np.zeros(A.shape)
-    _fit_parents(m.grams, m.gram_of, np.ascontiguousarray(A, bool), W)
+    m, q = problem.moments, problem.per_parent
+    grams = m.grams if q == 1 else problem.gram_of_basis[None]
+    W = np.zeros((len(A) * q, len(A)))
+    _fit_parents(grams, m.gram_of, np.ascontiguousarray(over_groups(A, q), bool), W)
     return W
 
 
 @kernel
 def _fit_parents(grams, gram_of, A, W):
     """Cholesky factors of the parents' correlations, one node after the other."""
-    d = A.shape[0]
+    d, nodes = A.shape
+    q = d // nodes
     parents, scale, w = np.empty(d, np.int64), np.empty(d), np.empty(d)
     L = np.empty((d, d))
-    for j in range(d):
+    for j in range(nodes):
         G, k = grams[gram_of[j]], 0
         for i in range(d):
             if A[i, j]:
@@ -86,7 +103,7 @@ def _fit_parents(grams, gram_of, A, W):
                 k += 1
         for s in range(k):
             i = parents[s]
-            w[s] = G[i, j] / scale[s]
+            w[s] = G[i, j * q] / scale[s]
             for t in range(s):
                 L[s, t] = (G[i, parents[t]] / (scale[s] * scale[t]) - dot(L[s, :t], L[t, :t])) / L[
                     t, t

@@ -15,6 +15,8 @@ def check(problem: Any, name: str) -> None:
     """Refuse what a relaxation does not model."""
     if problem.score != "ls" or len(problem.moments.grams) > 1:
         raise TypeError(f"{name} takes score 'ls' on one Gram matrix, got {problem.score!r}")
+    if problem.splines is not None:
+        raise TypeError(f"{name} solves linear models; use 'insertion' or 'topo' with splines")
     if problem.knowledge.max_parents < problem.size - 1:
         raise TypeError(f"{name} does not limit the parents of a node; use score 'bic'")
 

@@ -72,10 +72,10 @@ class DirectLiNGAM(Solver):
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         if problem.X is None:
             raise TypeError("DirectLiNGAM needs the data X, not only gram")
-        if not problem.orders_alone:
+        if not problem.orders_alone or problem.splines is not None:
             raise TypeError(
-                "DirectLiNGAM takes score 'ls' without alpha, max_parents or forbidden edges "
-                "beyond an order"
+                "DirectLiNGAM takes score 'ls' without alpha, splines, max_parents or forbidden "
+                "edges beyond an order"
             )
         d = problem.size
         X = problem.X - problem.X.mean(0)

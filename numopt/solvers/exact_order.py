@@ -83,8 +83,8 @@ class ExactOrder(Solver):
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         d = problem.size
-        if problem.score not in ("ls", "bic") or problem.alpha:
-            raise TypeError("ExactOrder takes score 'bic', or 'ls' without alpha")
+        if problem.score not in ("ls", "bic") or problem.alpha or problem.splines is not None:
+            raise TypeError("ExactOrder takes score 'bic', or 'ls' without alpha and splines")
         if d > self.max_nodes:
             raise ValueError(
                 f"ExactOrder takes at most max_nodes = {self.max_nodes} nodes, got {d}; its memory "

@@ -11,10 +11,13 @@ import scipy.linalg
 from numopt.core.engine import DONE, RUNNING, Solver
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_choice, require_count, require_nonnegative
-from numopt.linalg.order_moves import coefficients, factor, swap_gains
+from numopt.linalg.block_order_moves import block_swap_gains
+from numopt.linalg.order_moves import factor, swap_gains
+from numopt.problems._dag_basis import edge_sizes, expanded_order
 from numopt.problems._dag_certificate import gradient, kkt, norms
 from numopt.problems._dag_graph import closure, ordered, topological_order
-from numopt.solvers._dag import start_order
+from numopt.solvers._dag import fit_order, start_order
+from numopt.solvers._dag_groups import Groups, fit_groups, make_groups
 from numopt.solvers._dag_nodes import fit_node, make_nodes
 
 # Places in State.scalars.
@@ -27,7 +30,7 @@ class State(NamedTuple):
     """An order and the fit of every node on those before it."""
 
     order: np.ndarray  # nodes, first to last
-    W: np.ndarray  # weights, column j those of node j
+    W: np.ndarray  # weights, column j those of node j; with splines a row for each function
     scores: np.ndarray  # score of each node
     scalars: np.ndarray  # see the names above
     nodes: Any  # data of the regressions; None where Cholesky factors replace them
@@ -48,8 +51,8 @@ class TopologicalSwaps(Solver):
     pairs that violate the KKT conditions K1 enter by an order of the present graph in which the
     edge is allowed, which decreases the score strictly.
 
-    Takes every score of `DagScore` but "bic". As post-processing, give the weights of another
-    method as x0: the score never rises.
+    Takes every score of `DagScore` but "bic", and splines. As post-processing, give the weights of
+    another method as x0: the score never rises.
 
     Parameters
     ----------
@@ -68,7 +71,8 @@ class TopologicalSwaps(Solver):
     Notes
     -----
     Least squares with all parents: a swap over m places is priced in O(m) from one Cholesky factor.
-    Otherwise the nodes between the places are fitted again and remembered by their predecessors.
+    With splines the factor is that of all functions, and blocks are swapped: O(m q^3). Otherwise
+    the nodes between the places are fitted again and remembered by their predecessors.
 
     References
     ----------
@@ -116,9 +120,12 @@ class TopologicalSwaps(Solver):
             )
         rng = np.random.default_rng(self.random_state) if self.start == "random" else None
         order = start_order(problem, x0, warm, rng)
-        nodes = None if problem.orders_alone else make_nodes(problem)
+        nodes = None
+        if not problem.orders_alone:
+            nodes = make_nodes(problem) if problem.splines is None else make_groups(problem)
         scalars = np.array([0.0, 0.0, np.inf, 0.0])
-        state = State(order, np.zeros((d, d)), np.zeros(d), scalars, nodes, {})
+        W = np.zeros((d * problem.per_parent, d))
+        state = State(order, W, np.zeros(d), scalars, nodes, {})
         self._fit(problem, state)
         return state
 
@@ -139,7 +146,7 @@ class TopologicalSwaps(Solver):
         return n, RUNNING
 
     def measure(self, problem: Any, state: State) -> Certificate:
-        found = ordered((state.W != 0) | problem.knowledge.before, state.order)
+        found = ordered((edge_sizes(state.W) != 0) | problem.knowledge.before, state.order)
         residual = kkt(problem, state.W, found) if state.scalars[FINISHED] else np.inf
         return Certificate("stationary", {"kkt": Entry(residual, "K1")}, state.scalars[TOTAL])
 
@@ -163,10 +170,7 @@ class TopologicalSwaps(Solver):
         """Fit every node on those before it."""
         d, order = problem.size, state.order
         if state.nodes is None:
-            U, M = np.zeros((2, d, d))
-            factor(problem.covariance, order, U, M)
-            state.W[:] = coefficients(U, M, order)
-            state.scores[order] = np.diag(U) ** 2 / 2
+            state.W[:], state.scores[:] = fit_order(problem, order)
         else:
             for t in range(d):
                 self._fit_place(state, order, t)
@@ -176,14 +180,14 @@ class TopologicalSwaps(Solver):
     def _fit_place(self, state: State, order: np.ndarray, t: int) -> None:
         j = int(order[t])
         w = state.W[:, j].copy()
-        state.scores[j] = fit_node(state.nodes, j, order, t, w)
+        state.scores[j] = _fit_node(state.nodes, j, order, t, w)
         state.W[:, j] = w
         state.memory[j, _key(order, t)] = state.scores[j]
 
     def _candidates(self, problem: Any, state: State, size: int) -> np.ndarray:
         """Places (a, b), a < b, of the pairs with the fewest walks from the first to the second."""
         d, order = problem.size, state.order
-        A = np.abs(state.W[np.ix_(order, order)])
+        A = edge_sizes(state.W)[np.ix_(order, order)]
         # Walk counts overflow for heavy weights; only their order matters.
         A *= min(1.0, 10.0 / max(A.sum(0).max(initial=0.0), 1e-300))
         walks = scipy.linalg.solve_triangular(np.eye(d) - A, np.eye(d), unit_diagonal=True)
@@ -191,7 +195,7 @@ class TopologicalSwaps(Solver):
         i, j = order[b], order[a]
         able = ~problem.knowledge.before[j, i]
         if self.gradient_tol is not None:
-            slope = np.abs(gradient(problem, state.W)) - problem.penalties
+            slope = edge_sizes(gradient(problem, state.W)) - problem.penalties
             able &= slope[i, j] > self.gradient_tol
         a, b, count = a[able], b[able], walks[a[able], b[able]]
         if size < count.size:
@@ -233,10 +237,13 @@ class TopologicalSwaps(Solver):
         """Change of the score by each swap."""
         gains = np.zeros(len(pairs))
         if state.nodes is None:
-            d = problem.size
-            U, M = np.zeros((2, d, d))
-            factor(problem.covariance, state.order, U, M)
-            swap_gains(U, M, pairs, gains)
+            d, q = problem.size, problem.per_parent
+            U, M = np.zeros((2, d * q, d * q))
+            factor(problem.gram_of_basis, expanded_order(state.order, q), U, M)
+            if problem.splines is None:
+                swap_gains(U, M, pairs, gains)
+            else:
+                block_swap_gains(U, M, q, pairs, gains)
             return gains / 2
         if len(state.memory) > MEMORY:
             state.memory.clear()
@@ -247,7 +254,7 @@ class TopologicalSwaps(Solver):
                 j, key = int(order[t]), _key(order, t)
                 if (j, key) not in state.memory:
                     w = state.W[:, j].copy()
-                    state.memory[j, key] = fit_node(state.nodes, j, order, t, w)
+                    state.memory[j, key] = _fit_node(state.nodes, j, order, t, w)
                 gains[k] += state.memory[j, key] - state.scores[j]
         return gains
 
@@ -270,10 +277,11 @@ class TopologicalSwaps(Solver):
         """Allow the edge that violates K1 most; whether there was one."""
         W, know = state.W, problem.knowledge
         state.scalars[FINISHED] = 1
-        A = (W != 0) | know.before
+        edges = edge_sizes(W) != 0
+        A = edges | know.before
         order = ordered(A, state.order)
-        free = know.allowed & ~closure(A, order).T & (W == 0)
-        excess = (np.abs(gradient(problem, W)) - problem.penalties) / norms(problem)
+        free = know.allowed & ~closure(A, order).T & ~edges
+        excess = (edge_sizes(gradient(problem, W)) - problem.penalties) / norms(problem)
         excess[~free] = 0.0
         i, j = np.unravel_index(int(excess.argmax()), excess.shape)
         tol = self.tol if self.tol is not None else problem.default_tol
@@ -291,6 +299,12 @@ class TopologicalSwaps(Solver):
     def _eps(self, problem: Any) -> float:
         tol = self.tol if self.tol is not None else problem.default_tol
         return float(max(0.1 * min(tol, 1e-8), 1e-13))
+
+
+def _fit_node(nodes: Any, j: int, order: np.ndarray, stop: int, w: np.ndarray) -> float:
+    """Best weights of node j on order[:stop], into w (the start); their score."""
+    fit = fit_groups if isinstance(nodes, Groups) else fit_node
+    return float(fit(nodes, j, order, stop, w))
 
 
 def _key(order: np.ndarray, stop: int) -> bytes:
