@@ -34,7 +34,8 @@ class Local(NamedTuple):
     rest: np.ndarray  # rows: residual variances of candidates, their covariances with the node
     cand: np.ndarray  # candidates of the node at hand
     parents: np.ndarray  # places of the parents among the candidates
-    small: np.ndarray  # inverse of a small triangular matrix
+    small: np.ndarray  # work: two square matrices of the parents
+    weights: np.ndarray  # work: of the parents
     inside: np.ndarray  # work: whether a candidate is a parent
 
 
@@ -51,7 +52,8 @@ def make_local(problem: Any, exchange: bool) -> Local:
         know.allowed, know.required, know.before, width, exchange, codes,
         np.zeros(size, np.uint64), np.zeros(size), np.zeros(1, np.int64),
         np.zeros((width + 1, d + 1)), np.zeros((2, d + 1)), np.zeros(d + 1, np.int64),
-        np.zeros(width + 1, np.int64), np.zeros((width + 1, width + 1)), np.zeros(d + 1, np.bool_),
+        np.zeros(width + 1, np.int64), np.zeros((2, width + 1, width + 1)), np.zeros(width + 1),
+        np.zeros(d + 1, np.bool_),
     )  # fmt: skip
 
 
@@ -116,35 +118,56 @@ def _best_addition(local, G, m, skip):
 
 
 @inner
-def _worst_parent(local, j, m, k):
-    """Parent whose loss raises the residual variance least, and by how much."""
-    X = local.small
-    worst, least = -1, np.inf
+def _shrink(local, j, m, k, v, half):
+    """Take parents off the list while that pays, least loss first; how many stay, and what is left.
+
+    On the inverse A of their Gram matrix and the weights w: without parent t the residual variance
+    is larger by w_t^2 / A_tt, and a step of Gaussian elimination gives the others' A and w.
+    """
+    parents, X, A = local.parents, local.small[0], local.small[1]
+    w = local.weights
     for s in range(k):  # X: inverse of the lower triangle L[s, t] = q_t at the place of parent s
         for t in range(s):
             total = 0.0
             for u in range(t, s):
-                total += local.q[u, local.parents[s]] * X[u, t]
-            X[s, t] = -total / local.q[s, local.parents[s]]
-        X[s, s] = 1.0 / local.q[s, local.parents[s]]
+                total += local.q[u, parents[s]] * X[u, t]
+            X[s, t] = -total / local.q[s, parents[s]]
+        X[s, s] = 1.0 / local.q[s, parents[s]]
     for t in range(k):
-        node = local.cand[local.parents[t]]
-        if local.required[node, j]:
-            continue
-        w, square = 0.0, 0.0
-        for s in range(t, k):
-            w += X[s, t] * local.q[s, m]
-            square += X[s, t] * X[s, t]
-        if w * w / square < least:
-            worst, least = t, w * w / square
-    return worst, least
-
-
-@inner
-def _leave(local, k, t):
-    """Take parent number t off the list."""
-    for s in range(t, k - 1):
-        local.parents[s] = local.parents[s + 1]
+        w[t] = 0.0
+        for u in range(k):
+            A[t, u] = 0.0
+    for s in range(k):
+        for t in range(s + 1):
+            w[t] += X[s, t] * local.q[s, m]
+            for u in range(s + 1):
+                A[t, u] += X[s, t] * X[s, u]
+    left = k
+    while True:
+        worst, least = -1, np.inf
+        for t in range(k):
+            if parents[t] >= 0 and not local.required[local.cand[parents[t]], j]:
+                if w[t] * w[t] < least * A[t, t]:
+                    worst, least = t, w[t] * w[t] / A[t, t]
+        if worst < 0 or not half * np.log((v + least) / v) < local.cost - LEAST:
+            break
+        v += least
+        left -= 1
+        parents[worst] = -1
+        row = A[worst]
+        for t in range(k):
+            if parents[t] >= 0:
+                share = row[t] / row[worst]
+                w[t] -= share * w[worst]
+                for u in range(k):
+                    A[t, u] -= share * row[u]
+    if left < k:
+        t = 0
+        for s in range(k):
+            if parents[s] >= 0:
+                parents[t] = parents[s]
+                t += 1
+    return left
 
 
 @inner
@@ -166,27 +189,29 @@ def grow_shrink(local, j, order, stop):
             m += 1
     v = _rebuild(local, G, j, m, k)
     while True:
-        changed = False
         while k < local.most:
             c, gain = _best_addition(local, G, m, -1)
             if c < 0 or not half * np.log(v / max(v - gain, 1e-13 * G[j, j])) > cost + LEAST:
                 break
             v = _enter(local, G, j, m, k, c, v)
             k += 1
-            changed = True
-        while k > 0:
-            t, loss = _worst_parent(local, j, m, k)
-            if t < 0 or not half * np.log((v + loss) / v) < cost - LEAST:
-                break
-            _leave(local, k, t)
-            k -= 1
+        left = _shrink(local, j, m, k, v, half)
+        changed = left < k
+        if changed:
+            k = left
             v = _rebuild(local, G, j, m, k)
-            changed = True
         if local.exchange and not changed:
             v, changed = _exchange(local, G, j, m, k, v, half)
         if not changed:
             break
     return half * np.log(v / G[j, j]) + cost * k, m, k
+
+
+@inner
+def _leave(local, k, t):
+    """Take parent number t off the list."""
+    for s in range(t, k - 1):
+        local.parents[s] = local.parents[s + 1]
 
 
 @inner

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from numopt.core.jit import kernel
 from numopt.problems._dag_graph import cpdag, topological_order
 
 # Undirected neighbours of which all subsets are tried.
@@ -17,11 +18,23 @@ def node_score(problem: Any, j: int, parents: list[int]) -> float:
     """BIC of node j with these parents."""
     m = problem.moments
     G, n = m.grams[m.gram_of[j]], m.counts[m.gram_of[j]]
-    v = G[j, j]
-    if parents:
-        g = G[parents, j]
-        v = max(v - g @ np.linalg.solve(G[np.ix_(parents, parents)], g), 1e-13 * v)
-    return float(n / 2 * np.log(v / G[j, j]) + problem.edge_cost * len(parents))
+    share = _unexplained(G, j, np.array(parents, np.int64))
+    return float(n / 2 * np.log(max(share, 1e-13)) + problem.edge_cost * len(parents))
+
+
+@kernel
+def _unexplained(G: Any, j: Any, parents: Any) -> Any:
+    """Share of the variance of j that its regression on the parents leaves."""
+    k = parents.size
+    L = np.empty((k + 1, k + 1))  # Cholesky factor, j last
+    for s in range(k + 1):
+        i = parents[s] if s < k else j
+        for t in range(s + 1):
+            total = G[i, parents[t] if t < k else j]
+            for u in range(t):
+                total -= L[s, u] * L[t, u]
+            L[s, t] = total / L[t, t] if t < s else np.sqrt(max(total, 0.0))
+    return L[k, k] * L[k, k] / G[j, j]
 
 
 def backward(problem: Any, A: np.ndarray) -> float:
