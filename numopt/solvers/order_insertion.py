@@ -17,7 +17,12 @@ from numopt.problems._dag_graph import topological_order
 from numopt.solvers._dag import regressions, start_order
 
 # Places in State.scalars.
-TOTAL, LEFT, MOVES, STALE, BEST, BEST_LEFT, RESTARTS = range(7)
+TOTAL, LEFT, MOVES, STALE, BEST, BEST_LEFT, RESTARTS, WANTED = range(8)
+# In place of 1 in STALE: nodes are to be moved before the order is factored anew.
+KICK = 2
+# Descents again that are made unasked, up to this many variables, unless the score is within this
+# share of its bound.
+AGAIN, LARGE, NEAR = 30, 200, 0.01
 
 
 class State(NamedTuple):
@@ -52,10 +57,12 @@ class OrderInsertion(Solver):
     start : {"variance", "random"}
         First order: least conditional variance first, consistent for equal noise variances; or
         drawn by `random_state`. Orders and weights given as x0 come before.
-    restarts : int, default 0
-        Further descents, each from the best order with some variables moved at random.
-    kick : int, default 5
-        How many variables that are.
+    restarts : int, optional
+        Further descents, each from the best order with some variables moved at random. By default
+        30, up to 200 variables, none where the score is near its bound (see Notes), none with
+        splines.
+    kick : int, optional
+        How many variables that are; by default a fifth of them, at least 5.
     **limits
         See `Solver`.
 
@@ -65,6 +72,11 @@ class OrderInsertion(Solver):
     the Gram matrix; a move over m places updates it in O(d m) by Givens rotations. Memory: three
     d x d arrays. The number of samples plays no part. With splines, q functions of each variable
     make a block: q^3 times the cost, and a new factor of all d q functions for each iteration.
+
+    The product of all D_t is det G in every order, so no order has less than d (det G)^(1/d), the
+    sum if all D_t are equal. Data with noise of equal variances come near that, and restarts are
+    left out within 1 % of it; standardised data do not, and single descents often end far above the
+    best order there.
 
     References
     ----------
@@ -87,16 +99,20 @@ class OrderInsertion(Solver):
     name: ClassVar[str] = "insertion"
     accepts: ClassVar[tuple[str, ...]] = ("DagScore",)
     descent: ClassVar[bool] = True
+    # Restarts may go by without a better order.
+    patience: ClassVar[int] = 10**9
 
     start: str = "variance"
-    restarts: int = 0
-    kick: int = 5
+    restarts: int | None = None
+    kick: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_choice(self.start, ("variance", "random"), "start")
-        require_count(self.restarts, "restarts")
-        require_count(self.kick, "kick", 1)
+        if self.restarts is not None:
+            require_count(self.restarts, "restarts")
+        if self.kick is not None:
+            require_count(self.kick, "kick", 1)
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         if not problem.orders_alone:
@@ -106,11 +122,15 @@ class OrderInsertion(Solver):
             )
         d, size = problem.size, problem.size * problem.per_parent
         drawn = self.start == "random"
+        wanted = self.restarts
+        if wanted is None:
+            wanted = AGAIN if 2 < d <= LARGE and problem.splines is None else 0
         rng = np.random.default_rng(self.random_state) if drawn or self.restarts else None
         order = start_order(problem, x0, warm, rng if drawn else None)
         U, M, T = np.zeros((3, size, size))
         gains, targets = np.zeros((3, d)), np.zeros((3, d), np.int64)
-        scalars = np.zeros(7)
+        scalars = np.zeros(8)
+        scalars[WANTED] = wanted
         work = np.zeros((2, d))
         state = State(order, order.copy(), U, M, T, work, gains, targets, scalars, rng)
         self._refactor(problem, state)
@@ -139,20 +159,25 @@ class OrderInsertion(Solver):
             state.best[:] = state.order
         if moves or left > 0:  # a claim to be done is made from a fresh factor only
             return done, RUNNING
-        if s[RESTARTS] < self.restarts:
+        if self.restarts is None and s[BEST] <= (1 + NEAR) * _bound(state.U):
+            s[WANTED] = s[RESTARTS]
+        if s[RESTARTS] < s[WANTED]:
             s[RESTARTS] += 1
-            self._kick(problem, state)
+            s[STALE] = KICK
             return done, GROW
         return done, DONE
 
     def grow(self, problem: Any, state: State) -> State:
+        if state.scalars[STALE] == KICK:
+            if state.rng is None:  # restarts that nobody asked for do not make results differ
+                state = state._replace(rng=np.random.default_rng(self.random_state or 0))
+            self._kick(problem, state)
         self._refactor(problem, state)
         return state
 
     def measure(self, problem: Any, state: State) -> Certificate:
         s = state.scalars
-        waiting = s[RESTARTS] < self.restarts
-        left = np.inf if waiting else s[BEST_LEFT] / max(s[BEST], 1e-300)
+        left = np.inf if s[RESTARTS] < s[WANTED] else s[BEST_LEFT] / max(s[BEST], 1e-300)
         entry = Entry(left, "best gain of one move / |Q|")
         return Certificate("local", {"moves": entry}, s[BEST] / 2)
 
@@ -180,10 +205,14 @@ class OrderInsertion(Solver):
     def _kick(self, problem: Any, state: State) -> None:
         """Move some variables of the best order to random places."""
         order = state.best.tolist()
-        for _ in range(self.kick):
+        for _ in range(self.kick or max(5, len(order) // 5)):
             node = order.pop(int(state.rng.integers(len(order))))
             order.insert(int(state.rng.integers(len(order) + 1)), node)
         found = topological_order(problem.knowledge.before, np.array(order))
         assert found is not None
         state.order[:] = found
-        state.scalars[STALE] = 1
+
+
+def _bound(U: np.ndarray) -> float:
+    """What no order is below: the sum of as many equal numbers with the product of all D_t."""
+    return float(len(U) * np.exp(2 * np.log(U.diagonal()).mean()))

@@ -10,6 +10,7 @@ import numopt
 from numopt.problems import DagScore
 from numopt.problems._dag_graph import cpdag
 from numopt.solvers import BOSS, ExactOrder, _dag_bic, _dag_dp
+from numopt.solvers._dag_equivalence import node_score
 from tests.helpers import dags
 
 DATA = Path(__file__).parents[1] / "data" / "dags"
@@ -149,6 +150,26 @@ def test_moves_change_the_score_by_what_they_say():
         assert before - gain == pytest.approx(_dag_bic.order_score(local, order), abs=1e-8)
         place = np.argsort(order)
         assert max(place[0], place[1]) < place[2]
+
+
+def test_parents_that_became_useless_leave():
+    # Forward selection takes the sum first; with both of its terms it explains nothing more.
+    rng = np.random.default_rng(9)
+    a, b = rng.standard_normal((2, 4000))
+    both = a + b + 0.3 * rng.standard_normal(4000)
+    X = np.column_stack([a, b, both, 2 * a + b + 0.1 * rng.standard_normal(4000)])
+    local, A = _dag_bic.make_local(DagScore(X, score="bic"), False), np.zeros((4, 4), bool)
+    total = _dag_bic.graph_of(local, np.array([2, 0, 1, 3]), A)
+    assert A[:, 3].tolist() == [True, True, False, False]
+    assert total == pytest.approx(dags.bic(X, A), abs=1e-8)
+
+
+def test_deletions_are_scored_as_the_data_say():
+    X = drawn(3, d=6, n=200)
+    problem, A = DagScore(X * np.logspace(-4, 4, 6), score="bic"), np.zeros((6, 6), bool)
+    for parents in ([], [2], [0, 3], [0, 1, 2, 3, 5]):
+        A[:, 4] = np.isin(np.arange(6), parents)
+        assert node_score(problem, 4, parents) == pytest.approx(dags.bic(X, A), abs=1e-8)
 
 
 def test_certificate_knows_better_edges():

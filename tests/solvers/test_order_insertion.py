@@ -104,6 +104,29 @@ def test_restarts_find_the_best_of_all_orders(seed):
     assert result.fun == pytest.approx(dags.best_ls(X), rel=1e-10)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_standardised_columns_get_restarts_unasked(seed):
+    X = dags.draw(np.random.default_rng(seed), dags.random_dag(np.random.default_rng(seed), 7), 60)
+    X = (X - X.mean(0)) / X.std(0)
+    found = numopt.solve(DagScore(X), "insertion")
+    assert found.fun == pytest.approx(dags.best_ls(X), rel=1e-9)
+    np.testing.assert_array_equal(found.order, numopt.solve(DagScore(X), "insertion").order)
+
+
+def test_no_order_is_below_the_bound_and_restarts_end_near_it():
+    rng = np.random.default_rng(4)
+    X = dags.draw(rng, dags.random_dag(rng, 20), 2000)
+    bound = 10 * np.linalg.det(np.cov(X.T, ddof=0)) ** (1 / 20)
+    for start in (rng.permutation(20), None):
+        found = numopt.solve(DagScore(X), "insertion", x0=start)
+        assert bound <= found.fun < 1.01 * bound
+    single = numopt.solve(DagScore(X), "insertion", restarts=0)
+    assert (found.fun, found.nit) == (single.fun, single.nit)
+    scaled = DagScore(X / X.std(0))
+    more = numopt.solve(scaled, "insertion")
+    assert more.nit > numopt.solve(scaled, "insertion", restarts=0).nit
+
+
 def test_score_never_rises_and_ends_where_no_move_helps():
     rng = np.random.default_rng(4)
     X = centred(rng, 25, 300)
