@@ -142,6 +142,10 @@ def run(
         raise TypeError(f"callback must be callable, got {type(callback).__name__}")
     warm = _as_warm_start(warm_start)
     tol = solver.tol if solver.tol is not None else problem.default_tol
+    if callback is None and not solver.verbose:
+        found = solver.at_once(problem, x0, warm, tol)
+        if found is not None and found[1].met(tol):
+            return _at_once(solver, found, start)
     limit = np.inf if solver.time_limit is None else start + solver.time_limit
     if deadline is not None:
         limit = min(limit, deadline)
@@ -152,6 +156,22 @@ def run(
     finally:
         _running.reset(token)
     return loop.result(status, warn)
+
+
+def _at_once(
+    solver: Solver, found: tuple[dict[str, Any], Certificate, int], start: float
+) -> Result:
+    """The result of a solve without a loop, whose certificate the problem's data have confirmed."""
+    point, certificate, nit = found
+    time, fun = perf_counter() - start, certificate.fun
+    history = {"nit": np.array((nit,)), "time": np.array((time,)), "fun": np.array((fun,))}
+    for name, entry in certificate.items():
+        history[name] = np.array((entry.value,))
+    return Result(
+        **point, fun=fun, success=True, status=Status.OPTIMAL,
+        message=message(Status.OPTIMAL, certificate, ""), nit=nit, certificate=certificate,
+        history=history, setup_time=0.0, solver=repr(solver), time=time,
+    )  # fmt: skip
 
 
 def time_left() -> float:
@@ -387,7 +407,7 @@ def _as_warm_start(warm_start: Any) -> dict[str, Any]:
     if warm_start is None:
         return {}
     if isinstance(warm_start, Result):
-        return dict(warm_start.warm_start)
+        return dict(warm_start["warm_start"])
     if isinstance(warm_start, dict):
         return dict(warm_start)
     raise TypeError(

@@ -60,6 +60,8 @@ class Entry(float):
         The tolerance it was held against.
     """
 
+    __slots__ = ("formula", "gate", "tol")
+
     formula: str
     gate: bool
     tol: float | None
@@ -67,7 +69,7 @@ class Entry(float):
     def __new__(
         cls, value: float, formula: str = "", gate: bool = True, tol: float | None = None
     ) -> Entry:
-        entry = super().__new__(cls, value)
+        entry = float.__new__(cls, value)
         entry.formula, entry.gate, entry.tol = formula, gate, tol
         return entry
 
@@ -117,6 +119,12 @@ class Certificate(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def items(self) -> Any:  # the inherited views look every entry up
+        return self._entries.items()
+
+    def values(self) -> Any:
+        return self._entries.values()
+
     def __getattr__(self, name: str) -> Entry:
         if name.startswith("_"):
             raise AttributeError(name)
@@ -148,8 +156,13 @@ class Certificate(Mapping[str, Entry]):
 
     def met(self, tol: float) -> bool:
         """Whether there are gate entries and all are within `tol` of 0; NaN never is."""
-        gates = [entry for entry in self._entries.values() if entry.gate]
-        return bool(gates) and all(abs(entry) <= tol for entry in gates)
+        some = False
+        for entry in self._entries.values():
+            if entry.gate:
+                some = True
+                if not abs(entry) <= tol:
+                    return False
+        return some
 
     def at(self, tol: float) -> Certificate:
         """The same numbers, held against `tol`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -114,6 +115,13 @@ class Solver:
         """Answer to a DONE that the certificate did not confirm: whether to go on."""
         return False
 
+    def at_once(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
+        """Solve without the loop, where that is shorter: point, certificate, iterations; or None.
+
+        The certificate is that of the data, held against `tol`. Where it is not met the loop runs.
+        """
+        return None
+
     def explain(self, problem: Any, state: State) -> str:
         """Sentence for the message after BREAKDOWN, INDEFINITE or DIVERGED: what and where."""
         return ""
@@ -141,9 +149,9 @@ class Solver:
         warm_start: Any = None,
     ) -> Result:
         """Solve `problem`; the same as ``numopt.solve(problem, self, ...)``."""
-        from numopt.core.engine import run
-
-        return run(self, problem, x0, callback=callback, warm_start=warm_start)
+        run = _engine().run
+        result: Result = run(self, problem, x0, callback=callback, warm_start=warm_start)
+        return result
 
     def __call__(self, fun: Any, x0: Any, args: Any = (), **options: Any) -> Result:
         """Serve as a custom method of `scipy.optimize.minimize`."""
@@ -153,18 +161,28 @@ class Solver:
 
     def __repr__(self) -> str:
         values = self.__dict__
-        changed = [
-            f"{name}={values[name]!r}"
-            for name, default in self._defaults().items()
-            if not _equal(values[name], default)
-        ]
-        return f"{type(self).__name__}({', '.join(changed)})"
+        if "_text" not in values:
+            changed = [
+                f"{name}={values[name]!r}"
+                for name, default in self._defaults().items()
+                if not _equal(values[name], default)
+            ]
+            values["_text"] = f"{type(self).__name__}({', '.join(changed)})"
+        return str(values["_text"])
 
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
         if "_kept_defaults" not in cls.__dict__:
             cls._kept_defaults = {field.name: field.default for field in dataclasses.fields(cls)}
         return cls._kept_defaults
+
+
+@functools.cache
+def _engine() -> Any:
+    """The engine, which imports this module."""
+    from numopt.core import engine
+
+    return engine
 
 
 def pick(solver: Any, problem: Any, options: dict[str, Any]) -> Solver:
@@ -207,6 +225,9 @@ def _check_options(cls: type[Solver], options: dict[str, Any]) -> None:
 
 def check_pair(solver: Solver, problem: Any) -> None:
     """Refuse a problem the solver cannot take, naming what is missing and who can."""
+    pair = type(solver), type(problem)
+    if pair in _fitting:
+        return
     fits = getattr(problem, "__dict__", {}).setdefault("_fits", set())  # problems do not change
     if type(solver) in fits:
         return
@@ -232,6 +253,12 @@ def check_pair(solver: Solver, problem: Any) -> None:
             f"which {type(block).__name__} does not offer; {getattr(block, 'remedy', remedy)}"
         )
     fits.add(type(solver))
+    if not solver.needs:
+        _fitting.add(pair)
+
+
+# Classes that go together whatever the blocks of the problem are.
+_fitting: set[tuple[type, type]] = set()
 
 
 def missing(solver: Solver | type[Solver], problem: Any) -> tuple[str, str] | None:

@@ -67,10 +67,13 @@ class Problem:
     def cached(self, name: str, data: tuple[Any, ...], build: Callable[[], T]) -> T:
         """`build()`, or its last value if it was made from these very objects."""
         memo, family = self._caches()
-        for known in (memo.get(name), family.get(name)):
-            if known is not None and len(known[0]) == len(data) and all(map(is_, known[0], data)):
-                memo[name] = known
-                return known[1]
+        known = memo.get(name)
+        if known is not None and len(known[0]) == len(data) and all(map(is_, known[0], data)):
+            return known[1]
+        known = family.get(name)
+        if known is not None and len(known[0]) == len(data) and all(map(is_, known[0], data)):
+            memo[name] = known
+            return known[1]
         value = build()
         memo[name] = family[name] = (data, value)
         return value

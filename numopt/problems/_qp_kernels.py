@@ -22,6 +22,17 @@ class Arrays(NamedTuple):
     ub: np.ndarray
 
 
+@kernel
+def acceptable(q, l, u, lb, ub):  # noqa: E741
+    """Whether no cost is NaN or infinite, and no bound NaN or infinite on the wrong side."""
+    fine = True
+    for j in range(q.size):
+        fine = fine and abs(q[j]) < np.inf and lb[j] < np.inf and ub[j] > -np.inf
+    for i in range(l.size):
+        fine = fine and l[i] < np.inf and u[i] > -np.inf
+    return fine
+
+
 @inner(merged=True)
 def _largest(a, b):
     """The larger magnitude; NaN wins."""

@@ -18,6 +18,8 @@ from numopt.problems._base import Problem
 PROOF_TOL = 1e-8
 # P counts as convex if adding this much of its diagonal makes it definite.
 ROUNDING = 1e-10
+VECTORS = ("q", "l", "u", "lb", "ub")
+FLOAT = np.dtype(np.float64)
 
 FORMULAS = {
     "primal": "distance of Ax to [l, u] / (1 + max |Ax|), of x to [lb, ub] / (1 + max |x|)",
@@ -113,28 +115,62 @@ class QuadraticProgram(Problem):
                 f"P has shape {own['P'].shape} but q has {n} entries; P must be {(n, n)}"
             )
         own["P"] = _symmetric(own["P"])
-        self._set_vectors(n, m, ("q", "l", "u", "lb", "ub"))
+        self._set_matrices()
+        self._set_vectors(n, m, VECTORS)
 
     def _set_vectors(self, n: int, m: int, names: Any) -> None:
+        """Check and lower the vectors that are new, and collect what compiled code takes."""
         own = self.__dict__
         for name in names:
-            value = own[name]
-            if name == "q":
-                own[name] = require_length(as_vector(value, "q", np.float64), n, "q")
-            else:
-                own[name] = _bound(value, name, m if name in ("l", "u") else n)
-            own[name] = _writeable(own[name])
-        A, P = self.A, self.P
-        own["_arrays"] = kernels.Arrays(
-            CSR(P.data, P.indices, P.indptr), CSR(A.data, A.indices, A.indptr),
-            self.q, self.l, self.u, self.lb, self.ub,
-        )  # fmt: skip
+            value, size = own[name], m if name in ("l", "u") else n
+            # What needs a second look: the rest is read by compiled code.
+            if (
+                type(value) is not np.ndarray
+                or value.dtype is not FLOAT
+                or value.shape != (size,)
+                or not value.flags.carray
+            ):
+                own[name] = _vector(value, name, size)
+        vectors = own["q"], own["l"], own["u"], own["lb"], own["ub"]
+        if not kernels.acceptable(*vectors):
+            for name in names:
+                _vector(own[name], name, own[name].size)
+        own["_flat"] = own["_matrices"] + vectors
+        own.pop("_arrays", None)
+
+    def _set_matrices(self) -> None:
+        """Lower P and A; their indices to those of the problem this one came of, if equal."""
+        own = self.__dict__
+        P, A = own["P"], own["A"]
+        new = P.indices, P.indptr, A.indices, A.indptr
+        old = own.get("_pattern", new)
+        if not all(a is b or np.array_equal(a, b) for a, b in zip(old, new, strict=True)):
+            old = new
+        own["_pattern"] = old
+        own.pop("_convex", None)
+        own["_matrices"] = P.data, *old[:2], A.data, *old[2:]
+
+    @property
+    def pattern(self) -> tuple[np.ndarray, ...]:
+        """Row indices and pointers of P and of A, the same objects in siblings of one pattern."""
+        pattern: tuple[np.ndarray, ...] = self.__dict__["_pattern"]
+        return pattern
 
     @property
     def arrays(self) -> kernels.Arrays:
         """The data as compiled code takes them; P and A by columns."""
-        arrays: kernels.Arrays = self.__dict__["_arrays"]
+        own = self.__dict__
+        if "_arrays" not in own:
+            flat: Any = self.flat
+            own["_arrays"] = kernels.Arrays(CSR(*flat[:3]), CSR(*flat[3:6]), *flat[6:])
+        arrays: kernels.Arrays = own["_arrays"]
         return arrays
+
+    @property
+    def flat(self) -> tuple[np.ndarray, ...]:
+        """The same in one plain tuple, which takes less time to pass."""
+        flat: tuple[np.ndarray, ...] = self.__dict__["_flat"]
+        return flat
 
     @property
     def size(self) -> int:
@@ -156,16 +192,22 @@ class QuadraticProgram(Problem):
         >>> problem.replace(q=[1.0]).q.tolist()
         [1.0]
         """
-        if not changes or not set(changes) <= {"q", "l", "u", "lb", "ub"}:
-            return super().replace(**changes)
-        # Checking P and A again would cost more than many a solve.
+        own = self.__dict__
+        vectors = [name for name in changes if name in VECTORS]
+        for name in changes.keys() - vectors if len(vectors) < len(changes) else ():
+            M = changes[name] if name in ("P", "A") else None
+            if M is None or np.shape(M) != own[name].shape:
+                return super().replace(**changes)
+            M = _by_columns(M, name)
+            changes[name] = _symmetric(M) if name == "P" else M
+        # Checking again what stays would cost more than many a solve.
         memo, family = self._caches()
         related = object.__new__(type(self))
-        fields = ("P", "q", "A", "l", "u", "lb", "ub")
-        related.__dict__.update({name: self.__dict__[name] for name in fields})
-        related.__dict__.update(changes)
-        related._set_vectors(self.size, self.n_rows, changes)
-        related.__dict__.update(_memo=dict(memo), _family=family)
+        related.__dict__.update(own)
+        related.__dict__.update(changes, _memo=dict(memo), _family=family)
+        if len(vectors) < len(changes):
+            related._set_matrices()
+        related._set_vectors(own["q"].size, own["l"].size, vectors)
         return related
 
     # ---- certificates ----------------------------------------------------------------------------
@@ -177,18 +219,25 @@ class QuadraticProgram(Problem):
     def certificate(self, x: Any, y: Any = None, z_lb: Any = None, z_ub: Any = None) -> Certificate:
         """Primal, dual and gap residual; multipliers not given are 0."""
         n, m = self.size, self.n_rows
-        *residuals, fun = kernels.kkt_residuals(
+        residuals: Any = kernels.kkt_residuals(
             self.arrays, self._vector(x, "x", n), self._vector(y, "y", m),
             self._vector(z_lb, "z_lb", n), self._vector(z_ub, "z_ub", n),
         )  # fmt: skip
+        return self.judged(*residuals)
+
+    def judged(
+        self, primal: float, dual: float, gap: float, fun: float, tol: float | None = None
+    ) -> Certificate:
+        """The certificate that goes with what `kkt_residuals` found in these data."""
         entries = {
-            name: Entry(value, FORMULAS[name])
-            for name, value in zip(FORMULAS, residuals, strict=True)
+            "primal": Entry(primal, FORMULAS["primal"], True, tol),
+            "dual": Entry(dual, FORMULAS["dual"], True, tol),
+            "gap": Entry(gap, FORMULAS["gap"], True, tol),
         }
         if self.convex:
-            return Certificate("global", entries, fun)
-        entries["convexity"] = Entry(1.0, "1 where P is not positive semidefinite")
-        return Certificate("stationary", entries, fun)
+            return Certificate("global", entries, fun, tol)
+        entries["convexity"] = Entry(1.0, "1 where P is not positive semidefinite", True, tol)
+        return Certificate("stationary", entries, fun, tol)
 
     def check_infeasible(self, y: Any, z_lb: Any = None, z_ub: Any = None) -> Certificate:
         r"""Judge a Farkas vector: multipliers that no feasible point allows.
@@ -301,7 +350,10 @@ class QuadraticProgram(Problem):
     @property
     def convex(self) -> bool:
         """Whether P is positive semidefinite, up to 1e-10 of its diagonal."""
-        return self.negative_curvature() is None
+        own = self.__dict__
+        if "_convex" not in own:
+            own["_convex"] = self.negative_curvature() is None
+        return bool(own["_convex"])
 
     def negative_curvature(self) -> tuple[int, np.ndarray | None] | None:
         """None if P is positive semidefinite; else a row where that fails and d with d'Pd < 0."""
@@ -312,8 +364,16 @@ class QuadraticProgram(Problem):
         data = (self.A, self.l, self.u, self.lb, self.ub)
         return self.cached("reaches", data, lambda: kernels.reaches(self.arrays))
 
+    def split(self, point: np.ndarray) -> dict[str, np.ndarray]:
+        """Parts of a vector that holds x, y, z_lb and z_ub one after the other."""
+        n, m = self.q.size, self.l.size
+        return {
+            "x": point[:n], "y": point[n : n + m],
+            "z_lb": point[n + m : 2 * n + m], "z_ub": point[2 * n + m :],
+        }  # fmt: skip
+
     def _vector(self, value: Any, name: str, size: int) -> np.ndarray:
-        if type(value) is np.ndarray and value.dtype == np.float64 and value.shape == (size,):
+        if type(value) is np.ndarray and value.dtype is FLOAT and value.shape == (size,):
             return value if value.flags.carray else value.copy()
         if value is None:
             return np.zeros(size)
@@ -323,10 +383,12 @@ class QuadraticProgram(Problem):
         return value
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in super().__getstate__().items() if key != "_arrays"}
+        lowered = "_arrays", "_flat", "_matrices", "_pattern", "_convex"
+        return {key: value for key, value in super().__getstate__().items() if key not in lowered}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._set_matrices()
         self._set_vectors(self.q.size, self.A.shape[0], ())
 
 
@@ -367,6 +429,15 @@ def _symmetric(P: Any) -> Any:
     return _by_columns((P + P.T) / 2, "P")
 
 
+def _vector(value: Any, name: str, size: int) -> np.ndarray:
+    """A vector of the problem in the layout that kernels are compiled for."""
+    if name == "q":
+        value = require_length(as_vector(value, "q", np.float64), size, "q")
+    else:
+        value = _bound(value, name, size)
+    return value if value.flags.carray else np.array(value)
+
+
 def _bound(value: Any, name: str, size: int) -> np.ndarray:
     """A bound as a vector; infinite on its own side only."""
     free = -np.inf if name in ("l", "lb") else np.inf
@@ -391,11 +462,6 @@ def _bound(value: Any, name: str, size: int) -> np.ndarray:
             f"{free} stands for no bound"
         )
     return value
-
-
-def _writeable(value: np.ndarray) -> np.ndarray:
-    """The layout that kernels are compiled for."""
-    return value if value.flags.carray else np.array(value)
 
 
 def _ratio(residual: float, value: float, rounding: float) -> float:

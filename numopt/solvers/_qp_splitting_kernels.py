@@ -1,12 +1,13 @@
 """Compiled iterations of `OperatorSplittingQP`, in scaled units.
 
-Rows of C are those of A and, after them, one for each bounded variable: min x'Px/2 + q'x with
-lo <= Cx <= hi, multipliers y > 0 at upper sides.
+Variables and rows are treated alike: *entity* k < n is variable k, entity n + i is row i of A,
+each with a value (x_k, or entry i of A x), sides, a multiplier y > 0 at the upper one, and a
+penalty. The vectors of entities are rows of one array: a call costs time by the array.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,12 +15,32 @@ from numopt.core.jit import inner, kernel
 from numopt.core.solver import BREAKDOWN, DONE, INFEASIBLE, RUNNING, UNBOUNDED
 from numopt.linalg.ldl_kernels import simplicial, supernodal
 from numopt.linalg.sparse import CSR, row_axpy, row_dot
+from numopt.problems._qp_kernels import Arrays, kkt_residuals
 
-# Places in State.scalars.
+# Rows of `work`, n + m entries each; X, OLD_X and Q use the first n.
 (
-    RHO, COUNT, FACTORED, CHANGES, TOL, RESIDUAL, TRIED, SUSPECT, FINISHES, ROUNDS, FOUND, WARM,
-    NEXT, PROOF,
-) = range(14)  # fmt: skip
+    LO, HI, Z, Y, RHO, OLD_Y, X, OLD_X, Q,
+    POINT,  # of the finish: x, then multipliers of rows
+    MULTIPLIERS,  # of the finish, of all entities
+    VALUES, B, V,  # x and A x; right-hand side; solution
+    WORK,
+) = range(15)  # fmt: skip
+
+# Rows of `sides`: -1, 0, 1: at the lower side, free, at the upper one; 2 where they are equal.
+# Those of the finish, and those that its factor belongs to.
+SIDE, FACTORED_SIDE = range(2)
+
+# Places in `scalars`.
+(
+    PENALTY, COUNT, FACTORED, CHANGES, TOL, RESIDUAL, TRIED, SUSPECT, ROUNDS, FOUND, WARM, NEXT,
+    PROOF, STARTED, PRIMAL, DUAL, GAP, OBJECTIVE, SCALARS,
+) = range(19)  # fmt: skip
+
+# How the vectors of a fresh problem may be.
+FINE, CROSSED, NOT_FINITE = range(3)
+
+# What the factor is of.
+NOTHING, SPLITTING, FINISH = range(3)
 
 SIGMA = 1e-6  # proximal term of x
 EQUAL, FREE = 1e3, 1e-6  # factors of rho at equations and at rows without sides
@@ -27,122 +48,116 @@ LOW, HIGH = 1e-6, 1e6  # range of rho
 # Iterations between checks, and between looks at rho; the first check, for what is easy.
 CHECK, ADAPT, FIRST = 25, 50, 10
 SHIFT = 5.0  # rho moves if its estimate differs by this factor
-ACTIVE, INACTIVE = 1e-9, 1e20  # minus the diagonal of the finishing system
+# Minus the diagonal of active rows in the finish; what keeps active variables and other rows out.
+# More would make all other pivots look tiny.
+ACTIVE, OUT = 1e-9, 1e10
+# The proximal term of the finish where P has a diagonal above a limit, relative to it.
+NEARLY, FLAT = 1e-9, 1e-3
 REFINEMENTS = 12
 
 
 class Model(NamedTuple):
-    """What depends on P, A and on which variables have bounds."""
+    """What depends on P and A."""
 
     P: CSR  # scaled, all of it
-    C: CSR  # scaled, by columns
-    D: np.ndarray  # n, x = D scaled x
-    E: np.ndarray  # m, scaled Cx = E Cx
-    cost: float  # scaled objective = cost times objective
-    bounded: np.ndarray  # variable of each row after those of A
-    diagonal: np.ndarray  # places of the last m diagonal entries in the values of the KKT matrix
+    A: CSR  # scaled, by columns
+    unit: np.ndarray  # n + m, value = unit times scaled value
+    own: np.ndarray  # n, diagonal of P
+    diagonal: np.ndarray  # places of the diagonal in the values of the KKT matrix
     order: np.ndarray  # of elimination
+    cost: float  # scaled objective = cost times objective
 
 
-class Factor(NamedTuple):
-    """A factor of the KKT matrix [[P + sigma I, C'], [C, -diag]]."""
-
-    arguments: Any  # of the factorisation; the values come first
-    numbers: Any  # of the solve
+# Arguments come in plain tuples: named ones take several times as long to pass.
 
 
-class State(NamedTuple):
-    """One solve."""
+@inner(merged=True)
+def _model(fixed, data):
+    """`fixed`: entries of the scaled P and A, then the other fields."""
+    return Model(
+        CSR(fixed[0], data[1], data[2]), CSR(fixed[1], data[4], data[5]), fixed[2], fixed[3],
+        fixed[4], fixed[5], fixed[6],
+    )  # fmt: skip
 
-    q: np.ndarray
-    lo: np.ndarray
-    hi: np.ndarray
-    x: np.ndarray
-    z: np.ndarray  # within [lo, hi], the splitting's copy of Cx
-    y: np.ndarray
-    x_old: np.ndarray  # at the iteration before the last check
-    y_old: np.ndarray
-    rho: np.ndarray  # penalty of each row
-    px: np.ndarray  # point of the finish
-    py: np.ndarray
-    side: np.ndarray  # -1, 0, 1: active lower, free, active upper; 2 where they are equal
-    factored: np.ndarray  # sides that the finishing factor belongs to
-    b: np.ndarray  # n + m, right-hand side
-    v: np.ndarray  # n + m, solution
-    Cx: np.ndarray  # m, scratch
-    scalars: np.ndarray  # see the names above
+
+@inner(merged=True)
+def _arrays(data):
+    """`data`: the parts of P and of A, and the vectors."""
+    return Arrays(
+        CSR(data[0], data[1], data[2]), CSR(data[3], data[4], data[5]), data[6], data[7], data[8],
+        data[9], data[10],
+    )  # fmt: skip
 
 
 @inner
-def _set_rho(state, rho):
-    state.scalars[RHO] = rho
-    for i in range(state.rho.size):
-        factor = 1.0
-        if state.lo[i] == state.hi[i]:
+def _set_rho(work, scalars, n, rho):
+    """Penalties of entities; 0 at variables without bounds."""
+    scalars[PENALTY], scalars[FACTORED] = rho, NOTHING
+    for k in range(work.shape[1]):
+        factor, open_end = 1.0, work[LO, k] == -np.inf and work[HI, k] == np.inf
+        if work[LO, k] == work[HI, k]:
             factor = EQUAL
-        elif state.lo[i] == -np.inf and state.hi[i] == np.inf:
+        elif open_end:
             factor = FREE
-        state.rho[i] = min(max(rho * factor, LOW), HIGH)
-
-
-@kernel
-def prepare(model, state, data, x, y, z_lb, z_ub, rho):
-    """Scale the vectors of a problem and a start; 1: sides cross, 2: the start is not finite."""
-    _, _, q, l, u, lb, ub = data  # noqa: E741
-    n, rows = q.size, l.size
-    total, crossed = 0.0, False
-    for j in range(n):
-        total += abs(x[j])
-        crossed = crossed or lb[j] > ub[j]
-        state.q[j] = model.cost * model.D[j] * q[j]
-        state.x[j] = state.x_old[j] = x[j] / model.D[j]
-    for i in range(state.lo.size):
-        low, high = 0.0, 0.0
-        if i < rows:
-            low, high = l[i], u[i]
-        else:
-            low, high = lb[model.bounded[i - rows]], ub[model.bounded[i - rows]]
-        state.lo[i] = model.E[i] * low
-        state.hi[i] = model.E[i] * high
-        crossed = crossed or low > high
-        multiplier = y[i] if i < rows else 0.0
-        if i >= rows:
-            multiplier = z_ub[model.bounded[i - rows]] - z_lb[model.bounded[i - rows]]
-        total += abs(multiplier)
-        state.y[i] = state.y_old[i] = model.cost * multiplier / model.E[i]
-    _product(model, state.x, state.Cx)
-    for i in range(state.lo.size):
-        state.z[i] = min(max(state.Cx[i], state.lo[i]), state.hi[i])
-    _set_rho(state, rho)
-    return 1 if crossed else 0 if total < np.inf else 2
-
-
-@kernel
-def unscale(model, state, rows, x, y, z_lb, z_ub):
-    """The point in the problem's units: the finish's where there is one."""
-    found = state.scalars[FOUND] > 0
-    px, py = (state.px, state.py) if found else (state.x, state.y)
-    for j in range(x.size):
-        x[j] = model.D[j] * px[j]
-        z_lb[j] = 0.0
-        z_ub[j] = 0.0
-    for i in range(py.size):
-        value = model.E[i] * py[i] / model.cost
-        if i < rows:
-            y[i] = value
-        elif value > 0:
-            z_ub[model.bounded[i - rows]] = value
-        else:
-            z_lb[model.bounded[i - rows]] = -value
+        work[RHO, k] = min(max(rho * factor, LOW), HIGH)
+        if open_end and k < n:
+            work[RHO, k] = 0.0
 
 
 @inner
-def _product(model, x, out):
-    """Out = C x."""
-    for i in range(out.size):
-        out[i] = 0.0
-    for j in range(x.size):
-        row_axpy(model.C, j, x[j], out)
+def _load(model, data, work, scalars, start):
+    """Begin: scale the vectors of a problem and a start; what is wrong with them.
+
+    `start`: x, y, z_lb, z_ub, tolerance, first penalty, whether to try a finish first.
+    """
+    n, total = model.own.size, model.unit.size
+    x, y, z_lb, z_ub, tol, rho, first = start
+    factored = scalars[FACTORED]
+    for k in range(SCALARS):
+        scalars[k] = 0.0
+    scalars[TOL], scalars[WARM], scalars[PENALTY] = tol, first, rho
+    scalars[RESIDUAL], scalars[TRIED] = np.inf, 1.0
+    # At this residual dx or dy is shown as a proof, which the problem then checks.
+    scalars[PROOF] = 1e-6
+    crossed, size = False, 0.0
+    for k in range(total):
+        unit, i = model.unit[k], k - n
+        low, high = (data.lb[k], data.ub[k]) if k < n else (data.l[i], data.u[i])
+        crossed = crossed or low > high
+        multiplier = z_ub[k] - z_lb[k] if k < n else y[i]
+        size += abs(multiplier)
+        work[LO, k], work[HI, k] = low / unit, high / unit
+        work[Y, k] = work[OLD_Y, k] = model.cost * unit * multiplier
+    for j in range(n):
+        size += abs(x[j])
+        work[Q, j] = model.cost * model.unit[j] * data.q[j]
+        work[X, j] = work[OLD_X, j] = x[j] / model.unit[j]
+    scalars[FACTORED] = factored if factored == FINISH else NOTHING
+    return CROSSED if crossed else FINE if size < np.inf else NOT_FINITE
+
+
+@inner
+def _values(model, x, values):
+    """Values of entities at x."""
+    n = model.own.size
+    rows = values[n:]
+    for i in range(rows.size):
+        rows[i] = 0.0
+    for j in range(n):
+        values[j] = x[j]
+        row_axpy(model.A, j, x[j], rows)
+
+
+@inner
+def _write(model, x, multipliers, point):
+    """A point in the problem's units: x, y, z_lb, z_ub one after the other."""
+    n, m = model.own.size, model.unit.size - model.own.size
+    for j in range(n):
+        z = multipliers[j] / (model.cost * model.unit[j])
+        point[j] = model.unit[j] * x[j]
+        point[n + m + j], point[2 * n + m + j] = max(-z, 0.0), max(z, 0.0)
+    for k in range(n, n + m):
+        point[k] = multipliers[k] / (model.cost * model.unit[k])
 
 
 @inner
@@ -152,271 +167,330 @@ def _worse(a, b):
 
 
 @inner
-def _residuals(model, state, x, y):
-    """Primal, dual and gap residual in the problem's units, and the two ratios rho goes by."""
-    n, m = x.size, y.size
-    rows = m - model.bounded.size
-    _product(model, x, state.Cx)
-    primal, size, scaled, scaled_size = 0.0, 0.0, 0.0, 0.0
-    bounds, bounds_size, support = 0.0, 0.0, 0.0
-    for i in range(m):
-        c = state.Cx[i]
-        near = min(max(c, state.lo[i]), state.hi[i])
-        off = abs(c - near)
-        scaled = _worse(scaled, abs(c - state.z[i]))
-        scaled_size = max(scaled_size, abs(c), abs(state.z[i]))
-        if i < rows:
-            primal = _worse(primal, off / model.E[i])
-            size = max(size, abs(c) / model.E[i])
-        else:
-            bounds = _worse(bounds, off / model.E[i])
-            bounds_size = max(bounds_size, abs(c) / model.E[i])
-        if y[i] > 0:
-            support += y[i] * state.hi[i]
-        elif y[i] < 0:
-            support += y[i] * state.lo[i]
-    primal = max(primal / (1 + size), bounds / (1 + bounds_size))
+def _residuals(model, work):
+    """The worst residual in the problem's units, and the two ratios that rho goes by."""
+    n, total = model.own.size, model.unit.size
+    x, y, values = work[X], work[Y], work[VALUES]
+    _values(model, x, values)
+    worst, primal, size, support = 0.0, 0.0, 0.0, 0.0
+    scaled, scaled_size = 0.0, 0.0
+    for k in range(total):
+        if k == n:
+            worst, primal, size = primal / (1 + size), 0.0, 0.0
+        if work[RHO, k] == 0:
+            continue
+        v = values[k]
+        near = min(max(v, work[LO, k]), work[HI, k])
+        scaled = _worse(scaled, abs(v - work[Z, k]))
+        scaled_size = max(scaled_size, abs(v), abs(work[Z, k]))
+        primal = _worse(primal, abs(v - near) * model.unit[k])
+        size = max(size, abs(v) * model.unit[k])
+        if y[k] != 0:
+            support += y[k] * (work[HI, k] if y[k] > 0 else work[LO, k])
+    worst = _worse(worst, primal / (1 + size))
     dual, dual_size, other, other_size, bend, slope = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    rows = y[n:]
     for j in range(n):
-        Px, Cy = row_dot(model.P, j, x), row_dot(model.C, j, y)
-        unit = model.cost * model.D[j]
-        r = abs(Px + state.q[j] + Cy)
-        most = max(abs(Px), abs(Cy), abs(state.q[j]))
-        other = _worse(other, r)
-        other_size = max(other_size, most)
-        dual = _worse(dual, r / unit)
-        dual_size = max(dual_size, most / unit)
+        Px, Ay, q = row_dot(model.P, j, x), row_dot(model.A, j, rows), work[Q, j]
+        unit = model.cost * model.unit[j]
+        r = abs(Px + q + Ay + y[j])
+        most = max(abs(Px), abs(Ay), abs(y[j]), abs(q))
+        other, other_size = _worse(other, r), max(other_size, most)
+        dual, dual_size = _worse(dual, r / unit), max(dual_size, most / unit)
         bend += x[j] * Px
-        slope += x[j] * state.q[j]
+        slope += x[j] * q
     gap = abs(bend + slope + support) / model.cost
     gap /= 1 + max(abs(bend), abs(slope), abs(support)) / model.cost
-    worst = _worse(_worse(primal, dual / (1 + dual_size)), gap)
+    worst = _worse(_worse(worst, dual / (1 + dual_size)), gap)
     return worst, scaled / max(scaled_size, 1e-10), other / max(other_size, 1e-10)
 
 
 @inner
-def _proof(model, state):
+def _proof(model, work, limit):
     """INFEASIBLE if y - y_old looks like a Farkas vector, UNBOUNDED if x - x_old like a ray."""
-    n, m = state.x.size, state.y.size
+    n, total = model.own.size, model.unit.size
+    d = work[V]
     top, support, terms = 0.0, 0.0, 0.0
-    for i in range(m):
-        d = state.y[i] - state.y_old[i]
-        if (d > 0 and state.hi[i] == np.inf) or (d < 0 and state.lo[i] == -np.inf):
-            d = 0.0
-        state.Cx[i] = d
-        top = max(top, abs(d))
-        if d != 0:
-            t = d * state.hi[i] if d > 0 else d * state.lo[i]
+    for k in range(total):
+        d[k] = work[Y, k] - work[OLD_Y, k]
+        if (d[k] > 0 and work[HI, k] == np.inf) or (d[k] < 0 and work[LO, k] == -np.inf):
+            d[k] = 0.0
+        top = max(top, abs(d[k]))
+        if d[k] != 0:
+            t = d[k] * (work[HI, k] if d[k] > 0 else work[LO, k])
             support += t
             terms += abs(t)
     if top > 1e-14 and support < -1e-6 * terms and support < 0:
-        off = 0.0
+        off, rows = 0.0, d[n:]
         for j in range(n):
-            off = _worse(off, abs(row_dot(model.C, j, state.Cx)))
-        if off <= state.scalars[PROOF] * top:
+            off = _worse(off, abs(row_dot(model.A, j, rows) + d[j]))
+        if off <= limit * top:
             return INFEASIBLE
     top, slope, cost = 0.0, 0.0, 0.0
     for j in range(n):
-        d = state.x[j] - state.x_old[j]
-        state.px[j] = d
-        top = max(top, abs(d))
-        slope += state.q[j] * d
-        cost = max(cost, abs(state.q[j]))
+        d[j] = work[X, j] - work[OLD_X, j]
+        top = max(top, abs(d[j]))
+        slope += work[Q, j] * d[j]
+        cost = max(cost, abs(work[Q, j]))
     if top > 1e-14 and slope < -1e-6 * cost * top:
         off = 0.0
         for j in range(n):
-            off = _worse(off, abs(row_dot(model.P, j, state.px)))
-        _product(model, state.px, state.Cx)
-        for i in range(m):
-            t = state.Cx[i]
-            if (t > 0 and state.hi[i] < np.inf) or (t < 0 and state.lo[i] > -np.inf):
+            off = _worse(off, abs(row_dot(model.P, j, d)))
+        _values(model, d, work[VALUES])
+        for k in range(total):
+            t = work[VALUES, k]
+            if (t > 0 and work[HI, k] < np.inf) or (t < 0 and work[LO, k] > -np.inf):
                 off = _worse(off, abs(t))
-        if off <= state.scalars[PROOF] * top:
+        if off <= limit * top:
             return UNBOUNDED
     return RUNNING
 
 
 @kernel
-def proof(model, state, rows, y, z_lb, z_ub, ray):
-    """The last differences in the problem's units."""
-    for j in range(ray.size):
-        ray[j] = model.D[j] * (state.x[j] - state.x_old[j])
-    for i in range(state.y.size):
-        d = model.E[i] * (state.y[i] - state.y_old[i])
-        if i < rows:
-            y[i] = d
-        elif d > 0:
-            z_ub[model.bounded[i - rows]] = d
-        else:
-            z_lb[model.bounded[i - rows]] = -d
+def differences(fixed, data, work, point, ray):
+    """The last differences in the problem's units: of multipliers, of x."""
+    model = _model(fixed, data)
+    n = model.own.size
+    for k in range(model.unit.size):
+        work[V, k] = work[Y, k] - work[OLD_Y, k]
+    _write(model, work[X], work[V], point)
+    for j in range(n):
+        ray[j] = model.unit[j] * (work[X, j] - work[OLD_X, j])
 
 
-def _build(factor, solve):
+@inner
+def _errors(model, work, side):
+    """Right-hand side of the finish: what its equations are off by. The largest, relative.
+
+    Multipliers of active variables are what their equations need.
+    """
+    n = model.own.size
+    point, multipliers, values, b = work[POINT], work[MULTIPLIERS], work[VALUES], work[B]
+    _values(model, point, values)
+    dual, dual_size, primal, size, rows = 0.0, 1.0, 0.0, 1.0, point[n:]
+    for j in range(n):
+        Px, Ay = row_dot(model.P, j, point), row_dot(model.A, j, rows)
+        r = -work[Q, j] - Px - Ay
+        dual_size = max(dual_size, abs(Px), abs(Ay))
+        multipliers[j] = r if side[j] else 0.0
+        b[j] = 0.0 if side[j] else r
+        dual = _worse(dual, abs(r) if r != r else abs(b[j]))
+    for k in range(n, point.size):
+        multipliers[k] = point[k]
+        r = 0.0
+        if side[k]:
+            r = (work[LO, k] if side[k] < 0 else work[HI, k]) - values[k]
+            size = max(size, abs(values[k]))
+        b[k] = r
+        primal = _worse(primal, abs(r))
+    return _worse(dual / dual_size, primal / size)
+
+
+@inner
+def _corrected(work, side):
+    """Sides by the signs of multipliers and of violations, where they tell; whether any changed."""
+    changed = False
+    for k in range(side.size):
+        if side[k] == 2:
+            continue
+        new, value = 0, work[VALUES, k]
+        noise = 1e-12 * (1 + abs(value))
+        if side[k] == 0:
+            if value > work[HI, k] + noise:
+                new = 1
+            elif value < work[LO, k] - noise:
+                new = -1
+        elif side[k] * work[MULTIPLIERS, k] > 0:
+            new = side[k]
+        if new == 0:
+            work[MULTIPLIERS, k] = 0.0
+        if new != side[k]:
+            side[k] = new
+            changed = True
+    return changed
+
+
+def _build(factor, solve, numbers_of):
     """The iterations with one kind of factor."""
 
     @inner
-    def refactor(model, state, system):
-        values = system.arguments[0]
-        n = state.x.size
-        for i in range(state.rho.size):
-            values[model.diagonal[i]] = -1 / state.rho[i]
-        state.scalars[FACTORED] = 1
-        return factor(*system.arguments)[0] < 0 and n >= 0
+    def refactored(model, work, scalars, arguments):
+        values, n = arguments[0], model.own.size
+        for k in range(model.unit.size):
+            rho = work[RHO, k]
+            values[model.diagonal[k]] = model.own[k] + SIGMA + rho if k < n else -1 / rho
+        scalars[FACTORED] = SPLITTING
+        return factor(*arguments)[0] < 0
 
     @inner
-    def finish(model, state, system, most):
+    def finish(model, data, work, sides, scalars, arguments, point, most):
         """Solve for the sides that seem active, correct them, and again; whether it is solved."""
-        s = state.scalars
-        x, y, side = state.px, state.py, state.side
-        n, m = x.size, y.size
-        values = system.arguments[0]
-        goal = max(1e-14, 1e-4 * s[TOL])
+        n, total = model.own.size, model.unit.size
+        side, factored, v = sides[SIDE], sides[FACTORED_SIDE], work[V]
+        x, y, z_lb, z_ub = point[:n], point[n:total], point[total : total + n], point[total + n :]
+        # Of who asks for many digits a refinement more takes little.
+        goal = max(1e-14, min(0.1, 1e3 * scalars[TOL]) * scalars[TOL])
         for _ in range(most):
-            s[ROUNDS] += 1
-            same = True
-            for i in range(m):
-                same = same and (side[i] != 0) == (state.factored[i] != 0)
-            if not same or s[FINISHES] == 0:
-                for i in range(m):
-                    values[model.diagonal[i]] = -ACTIVE if side[i] != 0 else -INACTIVE
-                    state.factored[i] = side[i]
-                s[FINISHES] = 1
-                if factor(*system.arguments)[0] >= 0:
-                    s[FINISHES] = 0
+            scalars[ROUNDS] += 1
+            same = scalars[FACTORED] == FINISH
+            for k in range(total):
+                same = same and (side[k] != 0) == (factored[k] != 0)
+            if not same:
+                for k in range(total):
+                    factored[k] = side[k]
+                    if k < n:
+                        d = OUT if side[k] else model.own[k]
+                        d += NEARLY * d if d > FLAT else SIGMA
+                    else:
+                        d = -ACTIVE if side[k] else -OUT
+                    arguments[0][model.diagonal[k]] = d
+                scalars[FACTORED] = FINISH
+                if factor(*arguments)[0] >= 0:
+                    scalars[FACTORED] = NOTHING
                     return False
+            for k in range(total):
+                if (side[k] != 0) == (k < n):
+                    at = work[LO, k] if side[k] < 0 else work[HI, k]
+                    work[POINT, k] = at if k < n else 0.0
             before = np.inf
-            for _step in range(REFINEMENTS):
-                _product(model, x, state.Cx)
-                worst, top = 0.0, 1.0
-                for j in range(n):
-                    Px, Cy = row_dot(model.P, j, x), row_dot(model.C, j, y)
-                    state.b[j] = -state.q[j] - Px - Cy
-                    worst = _worse(worst, abs(state.b[j]))
-                    top = max(top, abs(Px), abs(Cy))
-                for i in range(m):
-                    r = 0.0
-                    if side[i] != 0:
-                        r = (state.lo[i] if side[i] < 0 else state.hi[i]) - state.Cx[i]
-                        top = max(top, abs(state.Cx[i]))
-                    state.b[n + i] = r
-                    worst = _worse(worst, abs(r))
+            for step in range(REFINEMENTS):
+                worst = _errors(model, work, side)
                 if not worst < np.inf:
                     return False
-                if worst <= goal * top or (_step > 2 and worst > 0.5 * before):
+                if worst <= goal or (step > 2 and worst > 0.5 * before):
                     break
                 before = worst
-                solve(state.b, state.v, model.order, system.numbers)
-                for j in range(n):
-                    x[j] += state.v[j]
-                for i in range(m):
-                    y[i] = y[i] + state.v[n + i] if side[i] != 0 else 0.0
-            # Sides by the signs of multipliers and of violations, at rows where they tell.
-            changed = False
-            _product(model, x, state.Cx)
-            for i in range(m):
-                if side[i] == 2:
-                    continue
-                new = 0
-                noise = 1e-12 * (1 + abs(state.Cx[i]))
-                if side[i] == 0:
-                    if state.Cx[i] > state.hi[i] + noise:
-                        new = 1
-                    elif state.Cx[i] < state.lo[i] - noise:
-                        new = -1
-                elif side[i] * y[i] > 0:
-                    new = side[i]
-                if new != side[i]:
-                    side[i] = new
-                    changed = True
-                if new == 0:
-                    y[i] = 0.0
-            worst = _residuals(model, state, x, y)[0]
-            if worst <= s[TOL]:
-                s[RESIDUAL] = worst
-                s[FOUND] = 1
+                solve(work[B], v, model.order, numbers_of(arguments))
+                for k in range(total):
+                    if (side[k] != 0) != (k < n):
+                        work[POINT, k] += v[k]
+            changed = _corrected(work, side)
+            _write(model, work[POINT], work[MULTIPLIERS], point)
+            primal, dual, gap, fun = kkt_residuals(data, x, y, z_lb, z_ub)
+            worst = _worse(_worse(primal, dual), gap)
+            if worst <= scalars[TOL]:
+                scalars[PRIMAL], scalars[DUAL], scalars[GAP] = primal, dual, gap
+                scalars[OBJECTIVE], scalars[RESIDUAL], scalars[FOUND] = fun, worst, 1
                 return True
             if not changed:
                 return False
         return False
 
     @inner
-    def attempt(model, state, system, most):
+    def attempt(model, data, work, sides, scalars, arguments, point, most):
         """Finish from the sides that the splitting shows."""
-        for j in range(state.x.size):
-            state.px[j] = state.x[j]
-        for i in range(state.y.size):
-            y, lo, hi = state.y[i], state.lo[i], state.hi[i]
-            state.side[i] = 2 if lo == hi else 1 if y > 0 else -1 if y < 0 else 0
-            state.py[i] = y
-        return finish(model, state, system, most)
+        n = model.own.size
+        for k in range(model.unit.size):
+            y = work[Y, k]
+            equal = work[LO, k] == work[HI, k]
+            sides[SIDE, k] = 2 if equal else 1 if y > 0 else -1 if y < 0 else 0
+            work[POINT, k] = work[X, k] if k < n else y
+            if (y > 0 and work[HI, k] == np.inf) or (y < 0 and work[LO, k] == -np.inf):
+                sides[SIDE, k] = 0
+        return finish(model, data, work, sides, scalars, arguments, point, most)
 
-    @kernel
-    def run(model, state, system, ending, n_iter, relaxation, polish):
-        """At most n_iter iterations; how many were done and a code.
-
-        From a warm start the first one is an attempt to finish.
-        """
-        s = state.scalars
+    @inner
+    def iterations(
+        model, data, work, sides, scalars, arguments, start, point, n, relaxation, polish, fresh
+    ):  # fmt: skip
+        s, size, total = scalars, model.own.size, model.unit.size
+        if fresh and _load(model, data, work, s, start) != FINE:
+            return 0, BREAKDOWN
+        if n == 0:
+            return 0, RUNNING
         if s[WARM] > 0:
             s[WARM] = 0
             s[COUNT] += 1
-            if attempt(model, state, ending, polish):
-                return 1, DONE
-            return 1, RUNNING
-        x, z, y, rho, b, v = state.x, state.z, state.y, state.rho, state.b, state.v
-        n, m = x.size, z.size
-        if s[FACTORED] == 0 and not refactor(model, state, system):
-            return 0, BREAKDOWN
-        for k in range(n_iter):
+            found = attempt(model, data, work, sides, s, arguments, point, polish)
+            return 1, DONE if found else RUNNING
+        x, z, y, rho, b, v = work[X], work[Z], work[Y], work[RHO], work[B], work[V]
+        if s[STARTED] == 0:
+            s[STARTED] = 1
+            _values(model, x, work[VALUES])
+            for k in range(total):
+                z[k] = min(max(work[VALUES, k], work[LO, k]), work[HI, k])
+            _set_rho(work, s, size, s[PENALTY])
+        for done in range(n):
+            if s[FACTORED] != SPLITTING and not refactored(model, work, s, arguments):
+                return done, BREAKDOWN
             keep = (s[COUNT] + 1) % CHECK == 0 or s[COUNT] + 1 == FIRST
-            for j in range(n):
-                b[j] = SIGMA * x[j] - state.q[j]
+            for k in range(total):
                 if keep:
-                    state.x_old[j] = x[j]
-            for i in range(m):
-                b[n + i] = z[i] - y[i] / rho[i]
-                if keep:
-                    state.y_old[i] = y[i]
-            if not solve(b, v, model.order, system.numbers):
-                return k + 1, BREAKDOWN
-            for j in range(n):
-                x[j] += relaxation * (v[j] - x[j])
-            for i in range(m):
-                moved = z[i] + relaxation * (v[n + i] - y[i]) / rho[i] + y[i] / rho[i]
-                z[i] = min(max(moved, state.lo[i]), state.hi[i])
-                y[i] = rho[i] * (moved - z[i])
+                    work[OLD_X, k], work[OLD_Y, k] = x[k], y[k]
+                b[k] = SIGMA * x[k] - work[Q, k] + rho[k] * z[k] - y[k]
+                if k >= size:
+                    b[k] = z[k] - y[k] / rho[k]
+            if not solve(b, v, model.order, numbers_of(arguments)):
+                return done + 1, BREAKDOWN
+            for k in range(total):
+                off = v[k] - z[k] if k < size else (v[k] - y[k]) / rho[k]
+                if k < size:
+                    x[k] += relaxation * (v[k] - x[k])
+                if rho[k] > 0:
+                    moved = z[k] + relaxation * off + y[k] / rho[k]
+                    z[k] = min(max(moved, work[LO, k]), work[HI, k])
+                    y[k] = rho[k] * (moved - z[k])
             s[COUNT] += 1
             s[FOUND] = 0
             if not keep:
                 continue
-            worst, primal, dual = _residuals(model, state, x, y)
+            worst, primal, dual = _residuals(model, work)
             if not worst < np.inf:
-                return k + 1, BREAKDOWN
+                return done + 1, BREAKDOWN
             s[RESIDUAL] = worst
             if worst <= s[TOL]:
-                return k + 1, DONE
-            code = _proof(model, state)
+                return done + 1, DONE
+            code = _proof(model, work, s[PROOF])
             s[SUSPECT] = s[SUSPECT] + 1 if code != RUNNING else 0
             if s[SUSPECT] >= 3:
                 s[SUSPECT] = 0
-                return k + 1, code
+                return done + 1, code
             if polish and code == RUNNING and (worst <= 0.2 * s[TRIED] or s[COUNT] >= s[NEXT]):
-                s[TRIED] = worst
-                s[NEXT] = 2 * s[COUNT]
-                if attempt(model, state, ending, polish):
-                    return k + 1, DONE
+                s[TRIED], s[NEXT] = worst, 2 * s[COUNT]
+                if attempt(model, data, work, sides, s, arguments, point, polish):
+                    return done + 1, DONE
             if s[COUNT] % ADAPT == 0:
                 ratio = np.sqrt(primal / max(dual, 1e-300))
-                new = min(max(s[RHO] * ratio, LOW), HIGH)
-                if new > SHIFT * s[RHO] or SHIFT * new < s[RHO]:
-                    _set_rho(state, new)
+                new = min(max(s[PENALTY] * ratio, LOW), HIGH)
+                if new > SHIFT * s[PENALTY] or SHIFT * new < s[PENALTY]:
+                    _set_rho(work, s, size, new)
                     s[CHANGES] += 1
-                    if not refactor(model, state, system):
-                        return k + 1, BREAKDOWN
-        return n_iter, RUNNING
+        return n, RUNNING
+
+    @kernel
+    def run(
+        fixed, data, work, sides, scalars, arguments, start, point, n, relaxation, polish, fresh
+    ):  # fmt: skip
+        """At most n iterations; how many were done and a code. Writes the point.
+
+        A solve begins with `fresh`; if it is to finish first, that is the first iteration.
+        """
+        model = _model(fixed, data)
+        done, code = iterations(
+            model, _arrays(data), work, sides, scalars, arguments, start, point, n,
+            relaxation, polish, fresh,
+        )  # fmt: skip
+        if scalars[FOUND] == 0:
+            _write(model, work[X], work[Y], point)
+        return done, code
 
     return run
 
 
-run_simplicial = _build(simplicial.factor, simplicial.solve)
-run_supernodal = _build(supernodal.factor, supernodal.solve)
+@inner
+def _simplicial_numbers(arguments):
+    return arguments[1][1], arguments[3][0], arguments[7], arguments[8][1]
+
+
+@inner
+def _supernodal_numbers(arguments):
+    return (
+        arguments[9], arguments[10], arguments[11], arguments[15], arguments[17], arguments[20],
+    )  # fmt: skip
+
+
+# Iterations by the method of the factorisation.
+RUN = {
+    "simplicial": _build(simplicial.factor, simplicial.solve, _simplicial_numbers),
+    "supernodal": _build(supernodal.factor, supernodal.solve, _supernodal_numbers),
+}

@@ -12,14 +12,13 @@ from numopt.core.engine import INFEASIBLE as NO_POINT
 from numopt.core.engine import UNBOUNDED as NO_END
 from numopt.core.validate import as_vector, require_count, require_length
 from numopt.linalg.ldl import LDL
-from numopt.linalg.ldl_kernels.analysis import Analysis
-from numopt.linalg.patterns import UpperPattern
 from numopt.linalg.sparse import CSR
 from numopt.problems._presolve import postsolve, presolve
 from numopt.solvers import _interior_point_kernels as kernels
 from numopt.solvers._interior_point_kernels import Kkt, Model, Point, Room
 from numopt.solvers._interior_point_loop import FOR
 from numopt.solvers._interior_point_setup import assemble, classify, scale, unscale
+from numopt.solvers._qp_model import analysed
 from numopt.solvers._qp_proofs import elastic, polished_farkas, polished_ray, recession
 
 # Residuals of proofs that polishing may bring to nothing.
@@ -209,7 +208,7 @@ class InteriorPointQP(Solver):
         return str(state.verdict.get("reason", ""))
 
     def work(self, problem: Any) -> float:
-        latest = max(problem.cached("kkt", (problem.P, problem.A), dict).values(), key=_effort)
+        latest = max(problem.cached("kkt", problem.pattern, dict).values(), key=_effort)
         return _effort(latest)
 
 
@@ -246,12 +245,9 @@ def _prepared(problem: Any, reduced: Any) -> tuple[Model, Kkt, LDL]:
     kind = np.empty(n + m, np.uint8)
     classify(lo, hi, unit, kind)
     indptr, indices, values, diagonal, own = assemble(*P, *A, m)
-    analyses: dict[Any, Any] = problem.cached("kkt", (problem.P, problem.A), dict)
-    what = None if reduced is None else (reduced.rows.tobytes(), reduced.columns.tobytes())
-    if what not in analyses:
-        pattern: Any = UpperPattern(indptr, indices, "the KKT matrix")
-        analyses[what] = indptr, indices, diagonal, Analysis(pattern)
-    indptr, indices, diagonal, analysis = analyses[what]
+    part = None if reduced is None else (reduced.rows.tobytes(), reduced.columns.tobytes())
+    known = analysed(problem, indptr, indices, diagonal, part)
+    indptr, indices, diagonal, analysis = known
     signs = np.ones(n + m, np.int8)
     signs[n:] = -1
     factor = LDL(values, signs, analysis=analysis, factor=False)

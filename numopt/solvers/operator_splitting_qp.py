@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numopt.core.engine import INDEFINITE, INFEASIBLE, UNBOUNDED, Solver
-from numopt.core.result import Result
+from numopt.core.engine import DONE, INDEFINITE, INFEASIBLE, RUNNING, UNBOUNDED, Solver
 from numopt.core.validate import require_count, require_positive
-from numopt.problems.quadratic_program import QuadraticProgram
 from numopt.solvers import _qp_splitting_kernels as kernels
 from numopt.solvers._qp_adjoint import Adjoint
-from numopt.solvers._qp_at_once import at_once
-from numopt.solvers._qp_model import Prepared, prepare, storage
-from numopt.solvers._qp_splitting_kernels import (
-    FINISHES,
-    FOUND,
-    PROOF,
-    RESIDUAL,
-    ROUNDS,
-    SUSPECT,
-    TOL,
-    TRIED,
-    WARM,
-)  # fmt: skip
+from numopt.solvers._qp_model import Prepared, Storage, prepare
 
 # Entries touched by an iteration, from which on chunks are kept small.
 LARGE = 1e5
+# ... and in all by the iterations that are made before there is any talk of chunks.
+FIRST_WORK = 1e5
 
 
 class State(NamedTuple):
     """One solve of one program."""
 
     prepared: Prepared
-    model: kernels.Model
-    arrays: kernels.State
-    system: kernels.Factor  # of the iteration
-    ending: kernels.Factor  # of the finish
-    run: Any  # compiled for this kind of factor
-    point: dict[str, np.ndarray]  # in the problem's units
+    storage: Storage
+    start: tuple[Any, ...]  # as the kernels take it
+    latest: list[np.ndarray]  # one, the point in the problem's units: parts one after the other
     claim: dict[str, Any]  # what is believed and not yet proven: a code, farkas or ray
 
 
@@ -118,122 +102,125 @@ class OperatorSplittingQP(Solver):
             raise ValueError(f"relaxation must lie in (0, 2), got {self.relaxation!r}")
         require_count(self.polish, "polish")
 
-    def solve(
-        self,
-        problem: Any,
-        x0: Any = None,
-        *,
-        callback: Callable[[Any], Any] | None = None,
-        warm_start: Any = None,
-    ) -> Result:
-        """Solve `problem`; from a related solution at once, if its active set leads to this one."""
-        if warm_start is not None and callback is None and self.polish and not self.verbose:
-            start = warm_start.warm_start if isinstance(warm_start, Result) else warm_start
-            if isinstance(problem, QuadraticProgram) and "z_ub" in start:
-                result = at_once(self, problem, start)
-                if result is not None:
-                    return result
-        return super().solve(problem, x0, callback=callback, warm_start=warm_start)
+    def at_once(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
+        """A finish from a warm start, a few iterations otherwise, in one compiled call."""
+        prepared = prepare(problem)
+        few = int(FIRST_WORK / _entries(prepared))
+        start = self._begin(problem, x0, warm, tol)
+        if not prepared.convex or not (few or start[-1]):
+            return None
+        storage, point = prepared.storage(), np.empty(3 * prepared.n + prepared.m)
+        state = State(prepared, storage, start, [point], {})
+        nit, code = self._run(problem, state, 1 if start[-1] else min(few, self.max_iter), True)
+        if code == RUNNING and start[-1] and few > 1:
+            done, code = self._run(problem, state, min(few, self.max_iter) - 1, False)
+            nit += done
+        found, scalars = None, storage.scalars.tolist()
+        if code == DONE and scalars[kernels.FOUND]:
+            certificate = problem.judged(*scalars[kernels.PRIMAL :], tol)
+            found = _described(problem, point, scalars), certificate, nit
+        warm["tried"] = True
+        prepared.keep(storage)
+        return found
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         prepared = prepare(problem)
-        n, rows, m = prepared.n, prepared.rows, prepared.m
-        arrays = storage(n, m)
-        point = {"x": np.zeros(n), "y": np.zeros(rows), "z_lb": np.zeros(n), "z_ub": np.zeros(n)}
-        given = warm.get("x", x0)
-        if given is not None:
-            point["x"][:] = problem._vector(given, "x0", n)
-        for name in ("y", "z_lb", "z_ub"):
-            if name in warm:
-                point[name][:] = problem._vector(warm[name], name, point[name].size)
-        s = arrays.scalars
-        s[TOL] = 0.9 * self._tol(problem)
-        s[RESIDUAL], s[TRIED] = np.inf, 1.0
-        # At this residual dx or dy is shown as a proof, which the problem then checks.
-        s[PROOF] = 1e-6
-        s[WARM] = self.polish > 0 and "y" in warm
-        rho = float(warm.get("rho", self.rho))
-        model, claim = prepared.model, {}
-        found = kernels.prepare(model, arrays, problem.arrays, *point.values(), rho)
-        if found == 2:
+        start = self._begin(problem, x0, warm, self._tol(problem))
+        if not all(np.isfinite(part).all() for part in start[:4]):
             raise ValueError("the start has entries that are not finite; start without it")
-        if found == 1:
-            reason, _, farkas = problem.crossed()
-            claim = {"code": INFEASIBLE, "farkas": farkas, "reason": reason}
+        claim, crossed = {}, problem.crossed()
+        if crossed is not None:
+            claim = {"code": INFEASIBLE, "farkas": crossed[2], "reason": crossed[0]}
         elif not prepared.convex:
             claim = {"code": INDEFINITE, "reason": _why_not_convex(problem)}
-        last = prepared.last
-        system, ending = prepared.factor(), prepared.factor(last)
-        if last is not None:
-            arrays.factored[:] = last[0]
-            s[FINISHES] = 1
-        run = kernels.run_simplicial if prepared.simplicial else kernels.run_supernodal
-        return State(prepared, model, arrays, system, ending, run, point, claim)
+        state = State(prepared, prepared.storage(), start, [np.concatenate(start[:4])], claim)
+        self._run(problem, state, 0, True)
+        return state
+
+    def _begin(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
+        n, vector = problem.size, problem._vector
+        return (
+            vector(warm.get("x", x0), "x0", n), vector(warm.get("y"), "y", problem.n_rows),
+            vector(warm.get("z_lb"), "z_lb", n), vector(warm.get("z_ub"), "z_ub", n), 0.9 * tol,
+            float(warm.get("rho", self.rho)),
+            self.polish > 0 and "y" in warm and "tried" not in warm,
+        )  # fmt: skip
+
+    def _run(self, problem: Any, state: State, n: int, fresh: bool) -> tuple[int, int]:
+        prepared, storage, start, latest, _ = state
+        done, code = kernels.RUN[prepared.method](
+            prepared.fixed, problem.flat, *storage[:4], start, latest[0], n, self.relaxation,
+            self.polish, fresh,
+        )  # fmt: skip
+        return done, code
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
-        claim, arrays = state.claim, state.arrays
+        claim = state.claim
         if "reason" in claim:
             return 0, claim["code"]
-        done, code = state.run(
-            state.model, arrays, state.system, state.ending, n, self.relaxation, self.polish
-        )
-        if arrays.scalars[FOUND]:
-            state.prepared.keep(arrays, state.ending)
+        # Into a new array: results that were handed out keep theirs.
+        state.latest[0] = np.empty_like(state.latest[0])
+        done, code = self._run(problem, state, n, False)
         if code in (INFEASIBLE, UNBOUNDED):
             self._claim(problem, state, code)
-        self._unscale(state)
         return done, code
 
     def tighten(self, problem: Any, state: State) -> bool:
         # A finish that was not confirmed is left, a proof that was not waits for a better one.
-        s = state.arrays.scalars
-        s[SUSPECT] = s[FOUND] = 0
+        s = state.storage.scalars
+        s[kernels.SUSPECT] = s[kernels.FOUND] = 0
         if "code" in state.claim:
             state.claim.clear()
-            s[PROOF] *= 0.3
+            s[kernels.PROOF] *= 0.3
             return True
-        s[TOL] *= 0.5
-        return bool(s[TOL] > 1e-16)
+        s[kernels.TOL] *= 0.5
+        return bool(s[kernels.TOL] > 1e-16)
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
-        s, point = state.arrays.scalars, state.point
-        warm = {**point, "rho": float(s[kernels.RHO])}
-        extras: dict[str, Any] = {"rho": float(s[kernels.RHO]), "polished": bool(s[FOUND])}
-        extras["rounds"] = int(s[ROUNDS])
+        described = _described(problem, state.latest[0], state.storage.scalars.tolist())
         for name in ("farkas", "ray"):
             if name in state.claim:
-                extras[name] = state.claim[name]
-        return {**point, **extras, "vjp": Adjoint(problem, **point), "warm_start": warm}
+                described[name] = state.claim[name]
+        return described
 
     def explain(self, problem: Any, state: State) -> str:
         return state.claim.get("reason", "")
 
     def work(self, problem: Any) -> float:
-        prepared = prepare(problem)
-        entries = 4.0 * prepared.analysis.nnz + 10.0 * (prepared.n + prepared.m) + 20.0
+        entries = _entries(prepare(problem))
         # Chunks are for the clock: iterations stop by themselves, so the first reaches a check.
         return entries / kernels.CHECK if entries < LARGE else entries
 
-    def _unscale(self, state: State) -> None:
-        # Into new arrays: results that were handed out keep theirs.
-        n, rows = state.prepared.n, state.prepared.rows
-        x, y, z_lb, z_ub = np.empty(n), np.empty(rows), np.empty(n), np.empty(n)
-        kernels.unscale(state.model, state.arrays, rows, x, y, z_lb, z_ub)
-        state.point.update(x=x, y=y, z_lb=z_lb, z_ub=z_ub)
-
     def _claim(self, problem: Any, state: State, code: int) -> None:
         """The proof that dx or dy is, repaired as far as that goes."""
-        n, rows = state.prepared.n, state.prepared.rows
-        y, z_lb, z_ub, ray = np.zeros(rows), np.zeros(n), np.zeros(n), np.zeros(n)
-        kernels.proof(state.model, state.arrays, rows, y, z_lb, z_ub, ray)
+        point, ray = np.empty_like(state.latest[0]), np.empty(state.prepared.n)
+        kernels.differences(state.prepared.fixed, problem.flat, state.storage.work, point, ray)
         if code == INFEASIBLE:
-            state.claim["farkas"] = problem.repaired_farkas(y, z_lb, z_ub)[0]
+            parts = problem.split(point)
+            farkas = problem.repaired_farkas(parts["y"], parts["z_lb"], parts["z_ub"])[0]
+            state.claim["farkas"] = farkas
         else:
             state.claim["ray"] = problem.repaired_ray(ray)[0]
         state.claim["code"] = code
 
     def _tol(self, problem: Any) -> float:
         return self.tol if self.tol is not None else problem.default_tol
+
+
+def _entries(prepared: Prepared) -> float:
+    """Entries touched by an iteration."""
+    return 4.0 * prepared.analysis.nnz + 10.0 * (prepared.n + prepared.m) + 20.0
+
+
+def _described(problem: Any, point: np.ndarray, scalars: list[float]) -> dict[str, Any]:
+    """A point as results show it."""
+    parts = problem.split(point)
+    rho = scalars[kernels.PENALTY]
+    return {
+        **parts, "rho": rho, "polished": bool(scalars[kernels.FOUND]),
+        "rounds": int(scalars[kernels.ROUNDS]), "vjp": Adjoint(problem, **parts),
+        "warm_start": {**parts, "rho": rho},
+    }  # fmt: skip
 
 
 def _why_not_convex(problem: Any) -> str:
