@@ -8,6 +8,7 @@ import numpy as np
 
 from numopt.core.jit import inner, kernel
 from numopt.linalg.cones import Product
+from numopt.linalg.ldl import LDL
 from numopt.linalg.ldl_kernels.analysis import Analysis
 from numopt.linalg.ldl_kernels.symbolic import span
 from numopt.linalg.patterns import UpperPattern
@@ -87,8 +88,8 @@ def equilibrate(P, A, cones, D, E, sweeps):
 
 
 @kernel
-def load(P, q, b, D, E, scaled_P, scaled_q, scaled_b):
-    """Scale the vectors, and P and q by the factor of the objective, which is returned."""
+def load(P, q, b, D, E, cost, scaled_P, scaled_q, scaled_b):
+    """Scale the vectors, and P and q by `cost`, if 0 by one made for them; return that factor."""
     mean, top, n = 0.0, 0.0, q.size
     for j in range(n):
         column = 0.0
@@ -97,7 +98,8 @@ def load(P, q, b, D, E, scaled_P, scaled_q, scaled_b):
         mean += column
         scaled_q[j] = D[j] * q[j]
         top = max(top, abs(scaled_q[j]))
-    cost = 1 / _limited(max(mean / max(n, 1), top))
+    if cost == 0:
+        cost = 1 / _limited(max(mean / max(n, 1), top))
     for p in range(P.data.size):
         scaled_P[p] = cost * P.data[p]
     for j in range(n):
@@ -186,33 +188,36 @@ def fill(P, A, in_P, in_A, values):
 class Prepared:
     """What all programs with the same P, A and cones share: scaling and analysis.
 
-    `small` is the largest size of a cone whose block of the KKT matrix is full; 1: all are
-    diagonal, and there are no further columns.
+    With `sigma` the KKT matrix is that of splitting, P + sigma I and a diagonal; without, that of
+    the interior point method.
     """
 
-    def __init__(self, problem: Any, diagonal: bool):
-        arrays = problem.arrays
-        self.n, self.m = problem.size, problem.n_rows
+    def __init__(self, problem: Any, sigma: float):
+        arrays, starts = problem.arrays, problem.arrays.cones.starts
+        self.n, self.m, self.sigma = problem.size, problem.n_rows, sigma
         self.P, self.A = (CSR(M.data.copy(), M.indices, M.indptr) for M in (arrays.P, arrays.A))
         self.D, self.E = np.empty(self.n), np.empty(self.m)
         equilibrate(self.P, self.A, arrays.cones, self.D, self.E, SWEEPS)
-        starts = arrays.cones.starts
-        blocks = np.zeros(1, np.int64) if diagonal else starts
+        blocks = np.zeros(1, np.int64) if sigma else starts
         self.indptr, self.indices, self.in_P, self.in_A, self.first = assemble(
             self.P, self.A, self.m, blocks, SMALL
         )
         pattern: Any = UpperPattern(self.indptr, self.indices, "the KKT matrix")
         self.analysis = Analysis(pattern)
         self.diagonal = pattern.diagonal
-        signs = np.ones(self.indptr.size - 1, np.int8)
-        signs[self.n : self.n + self.m] = -1
-        signs[self.n + self.m :: 2] = -1
-        self.signs = signs
+        self.signs = np.ones(self.indptr.size - 1, np.int8)
+        self.signs[self.n : self.n + self.m] = -1
+        self.signs[self.n + self.m :: 2] = -1
+        # A factor stays good for other vectors only if the objective's factor stays.
+        self._cost = self.model(problem).cost if sigma else 0.0
+        self._kept: tuple[np.ndarray, ...] | None = None
+
+    _cost = 0.0
 
     def model(self, problem: Any) -> Model:
         """The scaled program."""
         P, q, b = np.empty_like(self.P.data), np.empty(self.n), np.empty(self.m)
-        cost = load(self.P, problem.q, problem.b, self.D, self.E, P, q, b)
+        cost = load(self.P, problem.q, problem.b, self.D, self.E, self._cost, P, q, b)
         reach, rows = problem._reaches
         return Model(
             CSR(P, self.P.indices, self.P.indptr), self.A, q, b, problem.arrays.cones,
@@ -223,12 +228,25 @@ class Prepared:
         """Values of the KKT matrix whose cones are still 0."""
         values = np.empty(self.indices.size)
         fill(model.P, model.A, self.in_P, self.in_A, values)
+        values[self.diagonal[: self.n]] += self.sigma
         return values
 
+    def keep(self, rho: np.ndarray, factor: LDL) -> None:
+        """Leave a factor for these penalties to the next solve."""
+        if self._kept is None or not np.array_equal(self._kept[0], rho):
+            self._kept = tuple(part.copy() for part in (rho, *factor.compiled[2][-2:]))
 
-def prepare(problem: Any, diagonal: bool = False) -> Prepared:
+    def restore(self, rho: np.ndarray, factor: LDL) -> bool:
+        """Fill a factor with the one that was kept, if that is for these penalties."""
+        kept = self._kept
+        if kept is None or not np.array_equal(kept[0], rho):
+            return False
+        for part, value in zip(factor.compiled[2][-2:], kept[1:], strict=True):
+            part[:] = value
+        return True
+
+
+def prepare(problem: Any, sigma: float = 0.0) -> Prepared:
     """Scaling and analysis, kept with P and A."""
-    name = "splitting of cones" if diagonal else "interior of cones"
-    return problem.cached(
-        name, (problem.P, problem.A, problem.cones), lambda: Prepared(problem, diagonal)
-    )
+    data = problem.P, problem.A, problem.cones
+    return problem.cached(f"cones {sigma}", data, lambda: Prepared(problem, sigma))

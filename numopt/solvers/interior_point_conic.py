@@ -6,23 +6,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 
 from numopt.core.engine import BREAKDOWN, DONE, INDEFINITE, RUNNING, Solver, run, time_left
 from numopt.core.engine import INFEASIBLE as NO_POINT
 from numopt.core.engine import UNBOUNDED as NO_END
-from numopt.linalg.cones import project_into
-from numopt.linalg.krylov import lsqr
 from numopt.linalg.ldl import LDL
 from numopt.solvers import _conic_kernels as kernels
 from numopt.solvers._conic_kernels import Kkt, Point, Room
 from numopt.solvers._conic_loop import FOR
 from numopt.solvers._conic_model import Model, prepare
+from numopt.solvers._conic_proofs import curved, farkas_of
 
 # Residuals at which multipliers (which can be polished) and a point are tried as proofs, and from
 # which on nothing helps.
 NEAR, RAY, FAR = 1e-6, 5e-9, 1e-2
-POLISHES = 3
 
 
 class State(NamedTuple):
@@ -172,16 +169,8 @@ class InteriorPointConic(Solver):
         return True
 
     def _infeasible(self, problem: Any, state: State) -> bool:
-        """Whether z, or the nearest z with A'z = 0, proves that there is no feasible point."""
-        (A, E, z), n = (state.model.A, state.model.E, state.point.z), problem.size
-        proof, certificate = problem.repaired_farkas(E * z)
-        for _ in range(POLISHES):
-            if certificate.met(certificate.tol):
-                break
-            z = polished(sp.csr_array(A, shape=(n, z.size)), z)
-            project_into(state.model.cones, z, True, z)
-            proof, certificate = problem.repaired_farkas(E * z)
-        met = certificate.met(certificate.tol)
+        """Whether z, or a point next to it, proves that there is no feasible point."""
+        proof, met = farkas_of(problem, state.model, state.point.z)
         if met:
             reason = "farkas holds the multipliers that prove it."
             state.verdict.update(code=NO_POINT, farkas=proof, reason=reason)
@@ -212,18 +201,3 @@ class InteriorPointConic(Solver):
     def work(self, problem: Any) -> float:
         analysis = prepare(problem).analysis
         return float(analysis.flops + 2 * (analysis.nnz + analysis.n))
-
-
-def polished(conditions: Any, z: np.ndarray) -> np.ndarray:
-    """The nearest z with conditions @ z = 0 among those with the same entries next to 0."""
-    z = z / (np.abs(z).max(initial=0.0) or 1.0)
-    free = np.flatnonzero(np.abs(z) > 1e-7)
-    for _ in range(2):
-        z[free] -= lsqr(sp.csr_array(conditions[:, free]), conditions @ z, rtol=1e-14).x
-    return z
-
-
-def curved(problem: Any) -> str:
-    """Why P is not convex, in words."""
-    row, _ = problem.negative_curvature()
-    return f"P is not positive semidefinite, as row {row} of it shows."

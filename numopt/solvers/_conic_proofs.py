@@ -1,0 +1,41 @@
+"""Proofs that a conic program has no feasible point, from multipliers that nearly are one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from numopt.linalg.cones import project_into
+from numopt.linalg.krylov import lsqr
+
+POLISHES = 3
+
+
+def farkas_of(problem: Any, model: Any, z: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The Farkas vector that scaled multipliers stand for, or are next to; whether it is one."""
+    conditions = sp.csr_array(model.A, shape=(problem.size, z.size))
+    proof, certificate = problem.repaired_farkas(model.E * z)
+    for _ in range(POLISHES):
+        if certificate.met(certificate.tol):
+            break
+        z = _polished(conditions, z)
+        project_into(model.cones, z, True, z)
+        proof, certificate = problem.repaired_farkas(model.E * z)
+    return proof, certificate.met(certificate.tol)
+
+
+def _polished(conditions: Any, z: np.ndarray) -> np.ndarray:
+    """The nearest z with conditions @ z = 0 among those with the same entries next to 0."""
+    z = z / (np.abs(z).max(initial=0.0) or 1.0)
+    free = np.flatnonzero(np.abs(z) > 1e-7)
+    for _ in range(2):
+        z[free] -= lsqr(sp.csr_array(conditions[:, free]), conditions @ z, rtol=1e-14).x
+    return z
+
+
+def curved(problem: Any) -> str:
+    """Why P is not convex, in words."""
+    row, _ = problem.negative_curvature()
+    return f"P is not positive semidefinite, as row {row} of it shows."
