@@ -11,14 +11,16 @@ from typing import Any
 import cvxpy.settings as s
 import numpy as np
 import scipy.sparse as sp
+from cvxpy.constraints import SOC
 from cvxpy.reductions.solution import Solution, failure_solution
 from cvxpy.reductions.solvers import utilities
+from cvxpy.reductions.solvers.conic_solvers.conic_solver import ConicSolver
 from cvxpy.reductions.solvers.qp_solvers.qp_solver import QpSolver
 
 from numopt.core.engine import ConvergenceWarning, solve
 from numopt.core.result import Result, Status
-from numopt.problems import QuadraticProgram
-from numopt.solvers import OperatorSplittingQP
+from numopt.problems import ConicProgram, QuadraticProgram
+from numopt.solvers import ConicSplitting, OperatorSplittingQP
 
 STATUSES = {
     Status.OPTIMAL: s.OPTIMAL,
@@ -30,10 +32,96 @@ STATUSES = {
 # A point that misses the tolerance by no more than this counts as inaccurate, not as failed.
 INACCURATE = 1e-4
 
-__all__ = ["NumoptQP"]
+__all__ = ["NumoptConic", "NumoptQP"]
 
 
-class NumoptQP(QpSolver):  # type: ignore[misc]
+class _Plugin:
+    """What both plug-ins share."""
+
+    MIP_CAPABLE = False
+
+    def __init__(self, solver: Any = "auto", **options: Any):
+        self.solver, self.options = solver, options
+
+    def import_solver(self) -> None:
+        """Nothing to do: it is here."""
+
+    def solve_via_data(
+        self,
+        data: dict[str, Any],
+        warm_start: bool,
+        verbose: bool,
+        solver_opts: dict[str, Any],
+        solver_cache: dict[str, Any] | None = None,
+    ) -> Result:
+        """Solve what cvxpy has made of a problem."""
+        options = {**self.options, **solver_opts, "verbose": 2 * bool(verbose)}
+        options.pop("use_quad_obj", None)  # meant for cvxpy
+        wanted = options.pop("solver_name", self.solver)
+        cache = solver_cache if warm_start and solver_cache is not None else {}
+        before, last = cache.get(self.name(), (None, None))
+        problem = self._program(data, before)
+        fits = last is not None and last.x.size == problem.size and last.y.size == problem.n_rows
+        start = last if fits and last.success else None
+        result = Result()
+        for method in self._tries(start) if wanted == "auto" else [wanted]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # cvxpy reports the status
+                result = solve(problem, method, warm_start=start, **options)
+            if result.status in (Status.OPTIMAL, Status.INFEASIBLE, Status.UNBOUNDED):
+                break
+        if solver_cache is not None:
+            solver_cache[self.name()] = problem, result
+        return result
+
+    def invert(self, solution: Result, inverse_data: dict[str, Any]) -> Solution:
+        """Translate a result to cvxpy's terms."""
+        attributes = {s.SOLVE_TIME: solution.time, s.SETUP_TIME: solution.setup_time}
+        attributes[s.NUM_ITERS], attributes[s.EXTRA_STATS] = solution.nit, solution
+        status = STATUSES.get(solution.status, s.SOLVER_ERROR)
+        if status not in (s.OPTIMAL, s.INFEASIBLE, s.UNBOUNDED):
+            if solution.certificate.met(INACCURATE):
+                status = s.OPTIMAL_INACCURATE
+        if status == s.INFEASIBLE:
+            farkas = solution.farkas
+            proof = farkas[0] if isinstance(farkas, tuple) else farkas
+            return failure_solution(status, attributes, self._duals(proof, inverse_data))
+        if status not in s.SOLUTION_PRESENT:
+            return failure_solution(status, attributes)
+        value = solution.fun + inverse_data[s.OFFSET]
+        return Solution(
+            status, value, {inverse_data[self.VAR_ID]: solution.x},
+            self._duals(solution.y, inverse_data), attributes,
+        )  # fmt: skip
+
+    def _duals(self, y: np.ndarray, inverse_data: dict[str, Any]) -> dict[int, np.ndarray]:
+        n = inverse_data[self.DIMS].zero
+        groups = (y[:n], inverse_data[self.EQ_CONSTR]), (y[n:], inverse_data[self.NEQ_CONSTR])
+        duals: dict[int, np.ndarray] = {}
+        for values, constraints in groups:
+            duals |= utilities.get_dual_values(values, utilities.extract_dual_value, constraints)
+        return duals
+
+    # What each supplies, besides the attributes of cvxpy's classes.
+    VAR_ID: Any
+    DIMS: Any
+    EQ_CONSTR: Any
+    NEQ_CONSTR: Any
+
+    def name(self) -> str:
+        """Name that cvxpy shows."""
+        raise NotImplementedError
+
+    def _program(self, data: dict[str, Any], before: Any) -> Any:
+        """The program; a sibling of the one before if the matrices are the same."""
+        raise NotImplementedError
+
+    def _tries(self, start: Any) -> list[Any]:
+        """Solvers of "auto", each for where the ones before fail."""
+        raise NotImplementedError
+
+
+class NumoptQP(_Plugin, QpSolver):  # type: ignore[misc]
     """Quadratic and linear programs of cvxpy, solved by numopt.
 
     Bounds of variables are passed on as bounds. A problem with parameters that is solved again
@@ -64,18 +152,11 @@ class NumoptQP(QpSolver):  # type: ignore[misc]
     [0.5, 0.5]
     """
 
-    MIP_CAPABLE = False
     BOUNDED_VARIABLES = True
-
-    def __init__(self, solver: Any = "auto", **options: Any):
-        self.solver, self.options = solver, options
 
     def name(self) -> str:
         """Name that cvxpy shows."""
         return "NUMOPT_QP"
-
-    def import_solver(self) -> None:
-        """Nothing to do: it is here."""
 
     def cite(self, data: Any) -> str:
         """BibTeX entry of the method."""
@@ -86,77 +167,82 @@ class NumoptQP(QpSolver):  # type: ignore[misc]
             "year={2020}}"
         )
 
-    def solve_via_data(
-        self,
-        data: dict[str, Any],
-        warm_start: bool,
-        verbose: bool,
-        solver_opts: dict[str, Any],
-        solver_cache: dict[str, Any] | None = None,
-    ) -> Result:
-        """Solve what cvxpy has made of a problem."""
-        options = {**self.options, **solver_opts, "verbose": 2 * bool(verbose)}
-        wanted = options.pop("solver_name", self.solver)
-        cache = solver_cache if warm_start and solver_cache is not None else {}
-        before, last = cache.get(self.name(), (None, None))
-        problem = _program(data, before)
-        fits = last is not None and last.x.size == problem.size and last.y.size == problem.n_rows
-        start = last if fits and last.success else None
-        if wanted != "auto":
-            tries = [wanted]
-        elif start is not None:
-            tries = [OperatorSplittingQP(), "auto"]
-        else:
-            tries = ["auto", OperatorSplittingQP()]
-        result = Result()
-        for method in tries:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # cvxpy reports the status
-                result = solve(problem, method, warm_start=start, **options)
-            if result.status in (Status.OPTIMAL, Status.INFEASIBLE, Status.UNBOUNDED):
-                break
-        if solver_cache is not None:
-            solver_cache[self.name()] = problem, result
-        return result
+    def _tries(self, start: Any) -> list[Any]:
+        return ["auto", OperatorSplittingQP()] if start is None else [OperatorSplittingQP(), "auto"]
 
-    def invert(self, solution: Result, inverse_data: dict[str, Any]) -> Solution:
-        """Translate a result to cvxpy's terms."""
-        attributes = {s.SOLVE_TIME: solution.time, s.SETUP_TIME: solution.setup_time}
-        attributes[s.NUM_ITERS], attributes[s.EXTRA_STATS] = solution.nit, solution
-        status = STATUSES.get(solution.status, s.SOLVER_ERROR)
-        if status not in (s.OPTIMAL, s.INFEASIBLE, s.UNBOUNDED):
-            if solution.certificate.met(INACCURATE):
-                status = s.OPTIMAL_INACCURATE
-        if status == s.INFEASIBLE:
-            duals = self._duals(solution.farkas[0], inverse_data)
-            return failure_solution(status, attributes, duals)
-        if status not in s.SOLUTION_PRESENT:
-            return failure_solution(status, attributes)
-        value = solution.fun + inverse_data[s.OFFSET]
-        return Solution(
-            status, value, {inverse_data[self.VAR_ID]: solution.x},
-            self._duals(solution.y, inverse_data), attributes,
-        )  # fmt: skip
-
-    def _duals(self, y: np.ndarray, inverse_data: dict[str, Any]) -> dict[int, np.ndarray]:
-        n = inverse_data[self.DIMS].zero
-        groups = (y[:n], inverse_data[self.EQ_CONSTR]), (y[n:], inverse_data[self.NEQ_CONSTR])
-        duals: dict[int, np.ndarray] = {}
-        for values, constraints in groups:
-            duals |= utilities.get_dual_values(values, utilities.extract_dual_value, constraints)
-        return duals
+    def _program(self, data: dict[str, Any], before: Any) -> QuadraticProgram:
+        P, A = data[s.P], sp.csc_array(sp.vstack([data[s.A], data[s.F]], format="csc"))
+        l = np.concatenate([data[s.B], np.full(data[s.G].size, -np.inf)])  # noqa: E741
+        u = np.concatenate([data[s.B], data[s.G]])
+        vectors = {"q": data[s.Q], "l": l, "u": u}
+        vectors["lb"], vectors["ub"] = data.get(s.LOWER_BOUNDS), data.get(s.UPPER_BOUNDS)
+        if before is not None and _same(P, before.P) and _same(A, before.A):
+            return before.replace(**vectors)
+        return QuadraticProgram(P=P, A=A, **vectors)
 
 
-def _program(data: dict[str, Any], before: Any) -> QuadraticProgram:
-    """The program; a sibling of the one before if the matrices are the same."""
-    P, A = data[s.P], sp.csc_array(sp.vstack([data[s.A], data[s.F]], format="csc"))
-    l = np.concatenate([data[s.B], np.full(data[s.G].size, -np.inf)])  # noqa: E741
-    u = np.concatenate([data[s.B], data[s.G]])
-    vectors = {"q": data[s.Q], "l": l, "u": u}
-    vectors["lb"], vectors["ub"] = data.get(s.LOWER_BOUNDS), data.get(s.UPPER_BOUNDS)
-    if before is not None and _same(P, before.P) and _same(A, before.A):
-        return before.replace(**vectors)
-    return QuadraticProgram(P=P, A=A, **vectors)
+class NumoptConic(_Plugin, ConicSolver):  # type: ignore[misc]
+    """Second-order cone programs of cvxpy, with linear or quadratic objective, solved by numopt.
+
+    Takes everything that cvxpy turns into linear and second-order cone constraints: norms, sums of
+    squares, geometric means, quotients. A problem with parameters that is solved again keeps the
+    analysis of its KKT matrix where P and the constraints' matrix are the same; with
+    `ConicSplitting` it also keeps the factor and starts from the last solution.
+
+    Parameters
+    ----------
+    solver : str or Solver, default "auto"
+        As in `numopt.solve`. "auto" takes `InteriorPointConic` and, where that fails,
+        `ConicSplitting`.
+    **options
+        Hyper-parameters of the solver, such as ``tol``; ``problem.solve`` takes them, too.
+
+    Notes
+    -----
+    Use the same instance for all solves of a problem: cvxpy's caches go by it. Certificates and
+    counts stand in ``problem.solver_stats.extra_stats``, a `numopt.Result`.
+
+    Examples
+    --------
+    >>> import cvxpy as cp
+    >>> from numopt.cvxpy_interface import NumoptConic
+    >>> x = cp.Variable(2)
+    >>> problem = cp.Problem(cp.Minimize(-cp.sum(x)), [cp.norm(x) <= 1])
+    >>> value = problem.solve(solver=NumoptConic())
+    >>> x.value.round(6).tolist()
+    [0.707107, 0.707107]
+    """
+
+    SUPPORTED_CONSTRAINTS = [*ConicSolver.SUPPORTED_CONSTRAINTS, SOC]
+
+    def name(self) -> str:
+        """Name that cvxpy shows."""
+        return "NUMOPT_CONIC"
+
+    def supports_quad_obj(self) -> bool:
+        """Quadratic objectives are taken as they are."""
+        return True
+
+    def cite(self, data: Any) -> str:
+        """BibTeX entry of the method."""
+        return (
+            "@misc{clarabel, author={P. Goulart and Y. Chen}, title={Clarabel: an interior-point "
+            "solver for conic programs with quadratic objectives}, year={2024}, "
+            "eprint={2405.12762}, archivePrefix={arXiv}}"
+        )
+
+    def _tries(self, start: Any) -> list[Any]:
+        return ["auto", ConicSplitting()]
+
+    def _program(self, data: dict[str, Any], before: Any) -> ConicProgram:
+        q, b, dims = data[s.C], data[s.B], data[self.DIMS]
+        P = data.get(s.P)
+        P = sp.csc_array((q.size, q.size)) if P is None else sp.csc_array(P)
+        A = sp.csc_array(data[s.A])
+        if before is not None and _same(P, before.P) and _same(A, before.A):
+            return before.replace(q=q, b=b)
+        cones = {"zero": dims.zero, "nonneg": dims.nonneg, "soc": dims.soc}
+        return ConicProgram(P, q, A, b, cones)
 
 
 def _same(a: Any, b: Any) -> bool:

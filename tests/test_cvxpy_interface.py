@@ -8,8 +8,8 @@ import pytest
 cp = pytest.importorskip("cvxpy")
 helpers = pytest.importorskip("cvxpy.tests.solver_test_helpers")
 
-from numopt.cvxpy_interface import NumoptQP  # noqa: E402
-from numopt.solvers import OperatorSplittingQP  # noqa: E402
+from numopt.cvxpy_interface import NumoptConic, NumoptQP  # noqa: E402
+from numopt.solvers import ConicSplitting, OperatorSplittingQP  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # cvxpy's own
 
@@ -17,6 +17,10 @@ pytestmark = pytest.mark.filterwarnings("default")  # cvxpy's own
 def standard(cls):
     names = [n for n, _ in inspect.getmembers(cls, inspect.isfunction) if n.startswith("test_")]
     return [name for name in names if "mi_" not in name]  # no integers
+
+
+def standard_of_cones(cls):
+    return [name for name in standard(cls) if "bound_attr" not in name]  # bounds are rows here
 
 
 @pytest.mark.parametrize("method", ["auto", OperatorSplittingQP(tol=1e-8)], ids=["auto", "admm"])
@@ -31,6 +35,24 @@ def test_standard_linear_programs(name, method):
 @pytest.mark.parametrize("name", standard(helpers.StandardTestQPs))
 def test_standard_quadratic_programs(name, method):
     getattr(helpers.StandardTestQPs, name)(NumoptQP(method))
+
+
+@pytest.mark.parametrize("method", ["auto", ConicSplitting(tol=1e-9)], ids=["auto", "admm"])
+@pytest.mark.parametrize("name", standard(helpers.StandardTestSOCPs))
+def test_standard_cone_programs(name, method):
+    getattr(helpers.StandardTestSOCPs, name)(NumoptConic(method))
+
+
+@pytest.mark.parametrize("name", standard_of_cones(helpers.StandardTestLPs))
+def test_standard_linear_programs_as_cone_programs(name):
+    if name == "test_lp_7":
+        pytest.importorskip("sdpap")
+    getattr(helpers.StandardTestLPs, name)(NumoptConic())
+
+
+@pytest.mark.parametrize("name", standard_of_cones(helpers.StandardTestQPs))
+def test_standard_quadratic_programs_as_cone_programs(name):
+    getattr(helpers.StandardTestQPs, name)(NumoptConic())
 
 
 def test_duals_are_those_of_the_lagrangian():
@@ -87,3 +109,57 @@ def test_options_reach_the_solver():
     assert problem.solver_stats.extra_stats.certificate.tol == 1e-3
     with pytest.raises(TypeError, match="no option"):
         problem.solve(solver=NumoptQP(OperatorSplittingQP()), tolerance=1e-3)
+
+
+def test_duals_of_cones():
+    """x of a ball and a half-space: the gradient is made up by the cone's multipliers."""
+    rng = np.random.default_rng(2)
+    M, c = rng.standard_normal((4, 6)), rng.standard_normal(6)
+    x = cp.Variable(6)
+    ball, side, equal = cp.SOC(2.0, M @ x), cp.sum(x) <= 0.5, x[0] == 0.1
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(x) + c @ x), [ball, side, equal])
+    problem.solve(solver=NumoptConic(tol=1e-10))
+    t, u = (np.ravel(v) for v in ball.dual_value)
+    stationary = 2 * x.value + c - M.T @ u + side.dual_value + equal.dual_value * np.eye(6)[0]
+    np.testing.assert_allclose(stationary, 0, atol=1e-7)
+    assert np.linalg.norm(u) <= t[0] + 1e-9
+    assert t[0] * 2.0 + u @ (M @ x.value) == pytest.approx(0, abs=1e-7)
+
+
+def test_cone_programs_without_solution():
+    x = cp.Variable(3)
+    problem = cp.Problem(cp.Minimize(cp.sum(x)), [cp.norm(x) <= 1, x[0] >= 2])
+    for method in ("auto", ConicSplitting()):
+        problem.solve(solver=NumoptConic(method))
+        assert problem.status == cp.INFEASIBLE
+    problem = cp.Problem(cp.Minimize(x[1]), [cp.norm(x[1:]) <= x[0] + 1])
+    for method in ("auto", ConicSplitting()):
+        problem.solve(solver=NumoptConic(method))
+        assert problem.status == cp.UNBOUNDED
+
+
+@pytest.mark.parametrize("method", ["auto", ConicSplitting(tol=1e-8)], ids=["auto", "admm"])
+def test_parameters_of_cone_programs_share_one_analysis(method, monkeypatch):
+    from numopt.solvers import _conic_model
+
+    built = []
+    Analysis = _conic_model.Analysis
+    monkeypatch.setattr(
+        _conic_model, "Analysis", lambda pattern: built.append(1) or Analysis(pattern)
+    )
+    rng = np.random.default_rng(3)
+    M = rng.standard_normal((12, 6))
+    x, g, radius = cp.Variable(6), cp.Parameter(12), cp.Parameter(nonneg=True)
+    problem = cp.Problem(cp.Minimize(cp.norm(M @ x - g)), [cp.norm(x) <= radius])
+    solver = NumoptConic(method)
+    base = rng.standard_normal(12)
+    counts = []
+    for k in range(4):
+        g.value, radius.value = base + 0.01 * rng.standard_normal(12), 0.2 + 0.001 * k
+        problem.solve(solver=solver, warm_start=True)
+        assert problem.status == cp.OPTIMAL
+        assert np.linalg.norm(x.value) == pytest.approx(radius.value, rel=1e-6)
+        counts.append(problem.solver_stats.num_iters)
+    assert len(built) == 1
+    if method != "auto":
+        assert max(counts[1:]) < counts[0]
