@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from numopt.core.jit import kernel
 from numopt.problems._dag_basis import edge_sizes, expanded_order, over_groups
 from numopt.problems._dag_graph import closure, topological_order
 
@@ -219,24 +220,58 @@ def best_edge(problem: Any, W: np.ndarray, order: np.ndarray) -> tuple[float, st
 
 def edge_gains(problem: Any, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the likelihood gains by each edge i -> j not in A, and loses without each one in A."""
-    d, m = problem.size, problem.moments
-    add, drop = np.zeros((d, d)), np.zeros((d, d))
-    scales = [np.sqrt(np.diag(G)) for G in m.grams]
-    correlations = [G / np.outer(s, s) for G, s in zip(m.grams, scales, strict=True)]
-    for j in range(d):
-        R, n = correlations[m.gram_of[j]], m.counts[m.gram_of[j]]
-        parents = np.flatnonzero(A[:, j])
-        v, rest, with_j = 1.0, np.ones(d), R[:, j]
-        if parents.size:
-            inverse = np.linalg.inv(R[np.ix_(parents, parents)])
-            w = inverse @ R[parents, j]
-            v = max(1.0 - float(R[parents, j] @ w), 1e-300)
-            explained = inverse @ R[parents]
-            rest = 1.0 - (R[parents] * explained).sum(0)
-            with_j = R[:, j] - R[parents].T @ w
-            drop[parents, j] = -n / 2 * np.log1p(w**2 / np.diag(inverse) / v)
-        share = with_j**2 / np.maximum(rest, 1e-12) / v
-        add[:, j] = -n / 2 * np.log(np.maximum(1 - share, 1e-12))
-    add[A] = 0.0
-    np.fill_diagonal(add, 0.0)
+    m = problem.moments
+    add, drop = np.zeros((2, *A.shape))
+    _edge_gains(m.grams, m.gram_of, m.counts.astype(float), A, add, drop)
     return add, drop
+
+
+@kernel
+def _edge_gains(grams: Any, gram_of: Any, counts: Any, A: Any, add: Any, drop: Any) -> None:
+    """The same, node by node: the correlations of all columns are projected on its parents."""
+    d = A.shape[0]
+    q, X, left = np.zeros((d, d)), np.zeros((d, d)), np.zeros((2, d))
+    parents = np.zeros(d, np.int64)
+    for j in range(d):
+        G, half = grams[gram_of[j]], counts[gram_of[j]] / 2
+        for c in range(d):
+            left[0, c] = 1.0
+            left[1, c] = G[c, j] / np.sqrt(G[c, c] * G[j, j])
+        k = 0
+        for p in range(d):
+            if not A[p, j]:
+                continue
+            row = q[k]
+            for c in range(d):
+                row[c] = G[p, c] / np.sqrt(G[p, p] * G[c, c])
+            for t in range(k):
+                share = q[t, p]
+                for c in range(d):
+                    row[c] -= share * q[t, c]
+            scale = 1.0 / np.sqrt(max(row[p], 1e-12))
+            for c in range(d):
+                row[c] *= scale
+            g = row[j]
+            for c in range(d):
+                left[0, c] -= row[c] * row[c]
+                left[1, c] -= g * row[c]
+            parents[k] = p
+            k += 1
+        v = max(left[0, j], 1e-300)
+        for c in range(d):
+            if c != j and not A[c, j]:
+                share = left[1, c] * left[1, c] / max(left[0, c], 1e-12) / v
+                add[c, j] = -half * np.log(max(1 - share, 1e-12))
+        for s in range(k):  # X: inverse of the lower triangle L[s, t] = q_t at parent s
+            for t in range(s):
+                total = 0.0
+                for u in range(t, s):
+                    total += q[u, parents[s]] * X[u, t]
+                X[s, t] = -total / q[s, parents[s]]
+            X[s, s] = 1.0 / q[s, parents[s]]
+        for t in range(k):
+            w, square = 0.0, 0.0
+            for s in range(t, k):
+                w += X[s, t] * q[s, j]
+                square += X[s, t] * X[s, t]
+            drop[parents[t], j] = -half * np.log1p(w * w / square / v)

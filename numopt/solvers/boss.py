@@ -17,9 +17,12 @@ from numopt.solvers._dag import fit_parents, order_of, r2_order, start_order
 from numopt.solvers._dag_equivalence import backward
 
 # Places in State.scalars: phase, steps in it without gain, score of the order, of the best graph,
-# restarts done, whether the best graph is known to be optimal under single edges.
-PHASE, IDLE, TOTAL, BEST, RESTARTS, SETTLED = range(6)
-MOVE, TUCK, WINDOW, EDGES = range(4)
+# restarts done, whether the best graph is known to be optimal under single edges, and the score of
+# its order, where all four kinds of moves have ended.
+PHASE, IDLE, TOTAL, BEST, RESTARTS, SETTLED, HOME = range(7)
+MOVE, TUCK, WINDOW, EDGES, END = range(5)
+# Scores of orders that differ by less are the same.
+SAME = 1e-7
 
 
 class State(NamedTuple):
@@ -53,14 +56,15 @@ class BOSS(Solver):
        single edges added, deleted or turned, whatever improves most.
 
     The end is optimal under single edges, which the certificate checks from the data. Restarts
-    repeat this from the best graph's order with some nodes moved at random. The first order puts
+    repeat this from the best graph's order with some nodes moved at random, and end early where
+    they come back to its score. The first order puts
     nodes first that the others explain least.
 
     Parameters
     ----------
     restarts : int, default 10
         Further descents.
-    kick : float, default 0.2
+    kick : float, default 0.1
         Share of the nodes moved for each of them.
     window : int, optional
         Places ordered exactly at a time, 0 for none; by default 5, with up to 14 nodes all.
@@ -103,7 +107,7 @@ class BOSS(Solver):
 
     max_iter: int = 1_000_000
     restarts: int = 10
-    kick: float = 0.2
+    kick: float = 0.1
     window: int | None = None
     exchange: bool | None = None
 
@@ -138,7 +142,7 @@ class BOSS(Solver):
             bic.graph_of(local, order, A)
             best, W = A.copy(), fit_parents(problem, A)
         total = bic.order_score(local, order)
-        scalars = np.array([MOVE, 0.0, total, problem.objective(W), 0.0, 0.0])
+        scalars = np.array([MOVE, 0.0, total, problem.objective(W), 0.0, 0.0, np.inf])
         work, trial = np.zeros((3, d + 1)), np.zeros((2, d + 1), np.int64)
         return State(local, order, rng.permutation(d), A, best, W, scalars, work, trial, rng)
 
@@ -147,7 +151,9 @@ class BOSS(Solver):
         for k in range(n):
             gain = 0.0
             if s[PHASE] == MOVE:
-                if s[IDLE] < d:
+                if abs(s[TOTAL] - s[HOME]) < SAME:  # back where the restart came from
+                    s[PHASE] = END
+                elif s[IDLE] < d:
                     x = state.sweep[int(s[IDLE]) % d]
                     gain = bic.best_place(state.local, state.order, x, state.work, state.trial)
                     s[IDLE] += 1
@@ -170,21 +176,20 @@ class BOSS(Solver):
                         s[PHASE], s[IDLE] = MOVE, 0
                 else:
                     s[PHASE], s[IDLE] = EDGES, 0
-            else:
-                again = self._edges(problem, state)
+            elif s[PHASE] == EDGES:
+                s[PHASE], s[IDLE] = (MOVE if self._edges(problem, state) else END), 0
+            elif s[RESTARTS] < self.restarts:
+                s[RESTARTS] += 1
+                self._kick(problem, state)
                 s[PHASE], s[IDLE] = MOVE, 0
-                if not again:
-                    if s[RESTARTS] >= self.restarts:
-                        s[PHASE] = EDGES
-                        return k + 1, DONE
-                    s[RESTARTS] += 1
-                    self._kick(problem, state)
+            else:
+                return k + 1, DONE
             s[TOTAL] -= gain
         return n, RUNNING
 
     def measure(self, problem: Any, state: State) -> Certificate:
         s = state.scalars
-        done = s[SETTLED] and s[RESTARTS] >= self.restarts and s[PHASE] == EDGES
+        done = s[SETTLED] and s[RESTARTS] >= self.restarts and s[PHASE] == END
         entry = Entry(0.0 if done else np.inf, "best gain of one move / |Q|")
         return Certificate("local", {"moves": entry}, s[BEST])
 
@@ -219,10 +224,12 @@ class BOSS(Solver):
         if value <= s[BEST]:
             s[BEST], s[SETTLED] = value, 1
             state.best[:], state.W[:] = A, W
-        better = value < before - max(eps, 1e-7)
         state.order[:] = order
         s[TOTAL] = bic.order_score(state.local, state.order)
-        return better and s[TOTAL] < before - max(eps, 1e-7)
+        again = bool(max(value, s[TOTAL]) < before - max(eps, SAME))
+        if not again and value < s[BEST] + SAME:
+            s[HOME] = s[TOTAL]
+        return again
 
     def _width(self, d: int) -> int:
         if self.window is not None:
