@@ -15,14 +15,7 @@ from numopt.linalg.cones import Product, project_into
 from numopt.linalg.sparse import CSR
 from numopt.problems import _cone_kernels as kernels
 from numopt.problems._base import Problem
-from numopt.problems.quadratic_program import (
-    PROOF_TOL,
-    _by_columns,
-    _curvature,
-    _empty,
-    _ratio,
-    _symmetric,
-)
+from numopt.problems.quadratic_program import PROOF_TOL, QuadraticProgram
 
 FORMULAS = {
     "primal": "max |b - Ax - P_K(b - Ax)| / (1 + max(|Ax|, |b - P_K(b - Ax)|))",
@@ -107,25 +100,15 @@ class ConicProgram(Problem):
 
     def __post_init__(self) -> None:
         own = self.__dict__
-        n = as_vector(self.q, "q", np.float64).size
-        own["A"] = _empty(0, n) if self.A is None else _by_columns(self.A, "A")
-        m = own["A"].shape[0]
-        if own["A"].shape[1] != n:
-            raise ValueError(
-                f"A has shape {own['A'].shape} but q has {n} entries; A needs {n} columns"
-            )
+        # Without sides, a quadratic program checks and stores P, q and A in the same way.
+        rows = QuadraticProgram(self.P, self.q, self.A)
+        own["P"], own["q"], own["A"], m = rows.P, rows.q, rows.A, rows.n_rows
         if self.b is None:
             if m:
                 raise ValueError(f"b is missing; it needs {m} entries, one per row of A")
             own["b"] = np.zeros(0)
-        own["P"] = _empty(n, n) if self.P is None else _by_columns(self.P, "P")
-        if own["P"].shape != (n, n):
-            raise ValueError(
-                f"P has shape {own['P'].shape} but q has {n} entries; P must be {(n, n)}"
-            )
-        own["P"] = _symmetric(own["P"])
         own["cones"] = _cones(self.cones, m)
-        self._set_vectors(n, m, ("q", "b"))
+        self._set_vectors(rows.size, m, ("b",))
 
     def _set_vectors(self, n: int, m: int, names: Any) -> None:
         own = self.__dict__
@@ -281,7 +264,8 @@ class ConicProgram(Problem):
 
     def negative_curvature(self) -> tuple[int, np.ndarray | None] | None:
         """None if P is positive semidefinite; else a row where that fails and d with d'Pd < 0."""
-        return self.cached("curvature", (self.P,), lambda: _curvature(self.P))
+        find = QuadraticProgram(self.P, self.q).negative_curvature
+        return self.cached("curvature", (self.P,), find)
 
     @property
     def _reaches(self) -> tuple[float, np.ndarray]:
@@ -303,6 +287,11 @@ class ConicProgram(Problem):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._set_vectors(self.q.size, self.A.shape[0], ())
+
+
+def _ratio(residual: float, value: float, rounding: float) -> float:
+    """Residual in units of the value; inf where the value is not surely positive."""
+    return residual / value if value > 100 * rounding and value > 0 else np.inf
 
 
 def _cones(value: Any, m: int) -> Cones:
