@@ -13,11 +13,10 @@ from numopt.core.validate import as_matrix, as_vector, require_length
 from numopt.linalg.sparse import CSR
 from numopt.problems import _qp_kernels as kernels
 from numopt.problems._base import Problem
+from numopt.problems._qp_convexity import curvature
 
 # A proof that there is no solution leaves a residual of at most this, relative to its value.
 PROOF_TOL = 1e-8
-# P counts as convex if adding this much of its diagonal makes it definite.
-ROUNDING = 1e-10
 VECTORS = ("q", "l", "u", "lb", "ub")
 FLOAT = np.dtype(np.float64)
 
@@ -357,7 +356,7 @@ class QuadraticProgram(Problem):
 
     def negative_curvature(self) -> tuple[int, np.ndarray | None] | None:
         """None if P is positive semidefinite; else a row where that fails and d with d'Pd < 0."""
-        return self.cached("curvature", (self.P,), lambda: _curvature(self.P))
+        return self.cached("curvature", (self.P,), lambda: curvature(self.P))
 
     @property
     def _reaches(self) -> tuple[float, np.ndarray]:
@@ -467,48 +466,3 @@ def _bound(value: Any, name: str, size: int) -> np.ndarray:
 def _ratio(residual: float, value: float, rounding: float) -> float:
     """Residual in units of the value; inf where the value is not surely positive."""
     return residual / value if value > 100 * rounding and value > 0 else np.inf
-
-
-def _curvature(P: Any) -> tuple[int, np.ndarray | None] | None:
-    """See `QuadraticProgram.negative_curvature`."""
-    row, dominant = kernels.gershgorin(P.data, P.indices, P.indptr)
-    if row >= 0:
-        # A diagonal entry below 0, or 0 with others beside it.
-        d = np.zeros(P.shape[0])
-        d[row] = 1.0
-        Pd = P @ d
-        if not Pd[row] < 0:
-            k = int(np.argmax(np.abs(Pd)))
-            d[k] = -np.sign(Pd[k]) * min(1.0, abs(Pd[k]) / max(P[k, k], 1e-300))
-        return row, d
-    if dominant:
-        return None
-    factor = _definite(P)
-    return None if factor.ok else (int(factor.bad_row or 0), _descent(P, factor))
-
-
-def _definite(P: Any) -> Any:
-    """The attempt to factor P, with as much on its diagonal as rounding may take away."""
-    from numopt.linalg.ldl import LDL
-    from numopt.linalg.ldl_kernels.analysis import Analysis
-    from numopt.linalg.patterns import UpperPattern
-
-    indptr, indices, values = kernels.upper_triangle(P.data, P.indices, P.indptr)
-    diagonal = values[indptr[1:] - 1]
-    shift = np.where(diagonal > 0, ROUNDING * diagonal, 1.0)
-    pattern: Any = UpperPattern(indptr, indices, "P")
-    return LDL(values, signs=1, shift=shift, analysis=Analysis(pattern))
-
-
-def _descent(P: Any, factor: Any) -> np.ndarray | None:
-    """The direction d with d'Pd < 0 at which a factorisation of P failed."""
-    order = factor.analysis.order.astype(np.int64)
-    k = int(np.flatnonzero(order == factor.bad_row)[0])
-    before, row = order[:k], order[k]
-    d = np.zeros(P.shape[0])
-    d[row] = 1.0
-    lead = _definite(_by_columns(P[before][:, before], "P"))
-    if lead.ok and k:
-        d[before] = -lead.solve(P[before][:, [row]].toarray().ravel(), refine=0)
-    d /= np.abs(d).max()
-    return d if d @ (P @ d) < 0 else None

@@ -15,11 +15,13 @@ from numopt.linalg.ldl import LDL
 from numopt.linalg.sparse import CSR
 from numopt.problems._presolve import postsolve, presolve
 from numopt.solvers import _interior_point_kernels as kernels
+from numopt.solvers import _qp_dense
 from numopt.solvers._interior_point_kernels import Kkt, Model, Point, Room
 from numopt.solvers._interior_point_loop import FOR
 from numopt.solvers._interior_point_setup import assemble, classify, scale, unscale
 from numopt.solvers._qp_model import analysed
 from numopt.solvers._qp_proofs import elastic, polished_farkas, polished_ray, recession
+from numopt.solvers.operator_splitting_qp import OperatorSplittingQP
 
 # Residuals of proofs that polishing may bring to nothing.
 NEARLY = 1e-2
@@ -74,7 +76,10 @@ class InteriorPointQP(Solver):
     Data are equilibrated (Ruiz); tests are made in the units of the data. A P that is not positive
     semidefinite is refused (status 6). Multipliers, or the point, that grow without limit are
     tried as proof that there is no feasible, or no best, point; the problem has to confirm it.
-    Bounds beyond 1e18 are left out of the iteration.
+    Bounds beyond 1e18 are left out of the iteration. Up to 64 variables and rows in all, the same
+    method runs on dense matrices in one compiled call; what that does not solve comes here. From
+    the solution of a related program, the sides active there are tried first, as
+    `OperatorSplittingQP` does; if that leads nowhere the start is not used.
 
     References
     ----------
@@ -106,6 +111,23 @@ class InteriorPointQP(Solver):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_count(self.correctors, "correctors")
+
+    def at_once(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
+        """A finish on the active set of a warm start; small programs in one compiled call."""
+        if self.max_iter == 0 or not problem.convex:
+            return None
+        if warm or x0 is not None:
+            _start(problem, x0, warm)
+        if "y" in warm and "z_ub" in warm:
+            found = _FINISH.at_once(problem, x0, dict(warm), tol)
+            if found is not None:
+                return _described(found[0]), *found[1:]
+        n, m = problem.size, problem.n_rows
+        if n + m > _qp_dense.LARGEST or problem.crossed() is not None:
+            return None
+        point = np.empty(3 * n + m)
+        nit, *numbers = _qp_dense.solve(problem.flat, point, tol, self.max_iter)
+        return _described(problem.split(point)), problem.judged(*numbers, tol), nit
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         reduced = presolve(problem.arrays) if self.presolve else None
@@ -210,6 +232,15 @@ class InteriorPointQP(Solver):
     def work(self, problem: Any) -> float:
         latest = max(problem.cached("kkt", problem.pattern, dict).values(), key=_effort)
         return _effort(latest)
+
+
+# Solves for the sides that are active at a warm start, and corrects them.
+_FINISH = OperatorSplittingQP(max_iter=1)
+
+
+def _described(point: dict[str, Any]) -> dict[str, Any]:
+    parts = {name: point[name] for name in ("x", "y", "z_lb", "z_ub")}
+    return {**parts, "warm_start": dict(parts)}
 
 
 def _effort(known: tuple[Any, ...]) -> float:

@@ -63,7 +63,8 @@ def test_odd_problems_are_solved(name, method):
     problem = QuadraticProgram(*args, **options)
     stationary = problem.P @ result.x + problem.q + problem.A.T @ result.y
     stationary += result.z_ub - result.z_lb
-    assert np.abs(stationary).max() <= 1e-6 * max(1.0, np.abs(problem.q).max())
+    terms = np.abs(problem.q), np.abs(problem.P @ result.x)
+    assert np.abs(stationary).max() <= 1e-6 * max(1.0, *(term.max() for term in terms))
 
 
 def test_no_variables():
