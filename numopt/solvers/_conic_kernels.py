@@ -121,7 +121,7 @@ def evaluate(model, point):
     scalars[MU] = (products + tau * scalars[KAPPA]) / (degree(cones) + 1)
     scalars[CURVED], scalars[SLOPE] = curved, linear + support
     scalars[R_TAU] = scalars[KAPPA] + curved / tau + linear + support
-    scalars[RESIDUAL] = max(top, abs(scalars[R_TAU]))
+    scalars[RESIDUAL] = top
 
 
 @inner(contract=True)

@@ -51,7 +51,7 @@ SHARE = 0.99
 PATIENCE, SHORTEST = 8, 1e-7
 REFINEMENTS = 10
 # Regularisation of the factor, which refinement takes out again, and factors tried at most.
-LEAST, TRIES = 1e-8, 5
+LEAST, FIRST, TRIES = 1e-8, 1e-4, 5
 
 
 @inner(contract=True)
@@ -244,6 +244,8 @@ def _build(factor, solve):
         scalars[BEST] = np.inf
         for k in range(4):
             scalars[MARKS + k] = np.inf
+        # So much regularisation that no direction without a minimum leads far away.
+        scalars[SHIFT] = 10 * FIRST
         failed = not factored(point, kkt, signs, arguments)
         both = model.P.data.size > 0  # without P the two systems are independent
         for part in range(1 if both else 2):
@@ -253,7 +255,7 @@ def _build(factor, solve):
                 room.rhs[j] = -q[j] if both or part == 1 else 0.0
             for i in range(m):
                 room.rhs[n + i] = b[i] if both or part == 0 else 0.0
-            failed = failed or not refined(kkt, room, room.step, order, numbers, 0.0)
+            failed = failed or not refined(kkt, room, room.step, order, numbers, np.inf)
             if part == 0:
                 for j in range(n):
                     point.x[j] = room.step[j]
@@ -268,6 +270,7 @@ def _build(factor, solve):
         push_inside(cones, point.z)
         for i in range(cones.zero):
             point.z[i] = room.target[i]
+        scalars[SHIFT] = LEAST
         evaluate(model, point)
         remember(point, best)
         return not failed

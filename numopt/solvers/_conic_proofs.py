@@ -26,6 +26,23 @@ def farkas_of(problem: Any, model: Any, z: np.ndarray) -> tuple[np.ndarray, bool
     return proof, certificate.met(certificate.tol)
 
 
+def recession(problem: Any) -> Any:
+    r"""Steepest direction in which nothing stops the problem.
+
+    .. math:: \min_d q^T d, \quad P d = 0, \; -A d \in K, \; |d|_\infty \le 1
+
+    Its solution is a ray of the problem if the optimal value is negative.
+    """
+    n, (zero, nonneg, soc) = problem.size, problem.cones
+    A, eye = sp.csr_array(problem.A), sp.eye_array(n)
+    top = np.abs(problem.q).max(initial=0.0) or 1.0
+    rows = (problem.P, A[:zero], A[zero : zero + nonneg], eye, -eye, A[zero + nonneg :])
+    b = np.zeros(3 * n + problem.n_rows)
+    b[n + zero + nonneg :][: 2 * n] = 1.0
+    cones = {"zero": n + zero, "nonneg": nonneg + 2 * n, "soc": soc}
+    return type(problem)(None, problem.q / top, sp.vstack(rows, format="csc"), b, cones)
+
+
 def _polished(conditions: Any, z: np.ndarray) -> np.ndarray:
     """The nearest z with conditions @ z = 0 among those with the same entries next to 0."""
     z = z / (np.abs(z).max(initial=0.0) or 1.0)

@@ -10,16 +10,19 @@ import numpy as np
 from numopt.core.engine import BREAKDOWN, DONE, INDEFINITE, RUNNING, Solver, run, time_left
 from numopt.core.engine import INFEASIBLE as NO_POINT
 from numopt.core.engine import UNBOUNDED as NO_END
+from numopt.core.result import Status
 from numopt.linalg.ldl import LDL
 from numopt.solvers import _conic_kernels as kernels
 from numopt.solvers._conic_kernels import Kkt, Point, Room
 from numopt.solvers._conic_loop import FOR
 from numopt.solvers._conic_model import Model, prepare
-from numopt.solvers._conic_proofs import curved, farkas_of
+from numopt.solvers._conic_proofs import curved, farkas_of, recession
 
-# Residuals at which multipliers (which can be polished) and a point are tried as proofs, and from
-# which on nothing helps.
-NEAR, RAY, FAR = 1e-6, 5e-9, 1e-2
+# Residuals at which multipliers (which can be polished) and a point are tried as proofs, or, where
+# there is a P, programs without it are; and from which on nothing helps.
+NEAR, RAY, BENT, FAR = 1e-6, 5e-9, 1e-3, 1e-2
+NO_POINT_IS = "farkas holds the multipliers that prove it."
+NO_END_IS = "ray holds the direction that proves it."
 
 
 class State(NamedTuple):
@@ -103,7 +106,10 @@ class InteriorPointConic(Solver):
         factor = LDL(values, prepared.signs, analysis=prepared.analysis, factor=False)
         scalars = np.zeros(kernels.SCALARS)
         scalars[kernels.TOL] = 0.9 * (self.tol if self.tol is not None else problem.default_tol)
-        scalars[kernels.NO_POINT], scalars[kernels.NO_END] = NEAR, RAY
+        # With P, both come only as fast as the root of tau falls: linear programs are asked.
+        bent = problem.P.nnz > 0
+        scalars[kernels.NO_POINT] = BENT if bent else NEAR
+        scalars[kernels.NO_END] = BENT if bent else RAY
         zeros, cones = np.zeros, len(problem.cones.soc)
         point = Point(
             zeros(n), zeros(m), zeros(m), zeros(n), zeros(m), zeros(n), zeros(m), zeros(cones),
@@ -142,39 +148,49 @@ class InteriorPointConic(Solver):
                     return done, verdict["code"]
                 continue
             if code == kernels.STUCK:
-                proven = point.scalars[kernels.FARKAS] < FAR and self._infeasible(problem, state)
-                return done, NO_POINT if proven else BREAKDOWN
+                for claim, place in (
+                    (kernels.INFEASIBLE, kernels.FARKAS), (kernels.UNBOUNDED, kernels.RAY)
+                ):  # fmt: skip
+                    if point.scalars[place] < FAR and self._proven(problem, state, claim):
+                        return done, verdict["code"]
+                return done, BREAKDOWN
             return done, DONE if code == kernels.SOLVED else RUNNING
 
     def _proven(self, problem: Any, state: State, claim: int) -> bool:
         """Whether the problem confirms that it has no solution; notes the proof."""
         model, point, verdict = state.model, state.point, state.verdict
+        scalars, bent = point.scalars, problem.P.nnz > 0
         if claim == kernels.INFEASIBLE:
-            point.scalars[kernels.NO_POINT] = 0.01 * point.scalars[kernels.FARKAS]
-            return self._infeasible(problem, state)
+            scalars[kernels.NO_POINT] = min(NEAR, 0.01 * scalars[kernels.FARKAS])
+            farkas, met = farkas_of(problem, model, point.z)
+            if met:
+                verdict.update(code=NO_POINT, farkas=farkas, reason=NO_POINT_IS)
+            elif bent and "started" not in verdict:
+                self._feasible(problem, verdict)
+            return "farkas" in verdict
+        scalars[kernels.NO_END] = min(RAY, 0.1 * scalars[kernels.RAY])
         ray, certificate = problem.repaired_ray(model.D * point.x)
+        if not certificate.met(certificate.tol) and bent and "looked" not in verdict:
+            verdict["looked"] = True
+            inner = _WithoutProofs(max_iter=self.max_iter, tol=1e-10, time_limit=time_left())
+            ray, certificate = problem.repaired_ray(run(inner, recession(problem), warn=False).x)
         if not certificate.met(certificate.tol):
-            point.scalars[kernels.NO_END] = 0.1 * point.scalars[kernels.RAY]
             return False
         # A ray says something only if there is a point to start from.
-        first = problem.replace(P=None, q=np.zeros(problem.size))
-        found = run(InteriorPointConic(max_iter=self.max_iter, time_limit=time_left()), first,
-                    warn=False)  # fmt: skip
-        if found.status == 2:
-            verdict.update(code=NO_POINT, farkas=found.farkas, reason=found.message)
-            return True
-        verdict.update(code=NO_END if found.success else BREAKDOWN, ray=ray)
-        verdict["reason"] = "ray holds the direction that proves it."
-        state.given.update(x=found.x, y=np.zeros(problem.n_rows))
-        return True
+        x = self._feasible(problem, verdict)
+        if x is not None:
+            verdict.update(code=NO_END, ray=ray, reason=NO_END_IS)
+            state.given.update(x=x, y=np.zeros(problem.n_rows))
+        return "code" in verdict
 
-    def _infeasible(self, problem: Any, state: State) -> bool:
-        """Whether z, or a point next to it, proves that there is no feasible point."""
-        proof, met = farkas_of(problem, state.model, state.point.z)
-        if met:
-            reason = "farkas holds the multipliers that prove it."
-            state.verdict.update(code=NO_POINT, farkas=proof, reason=reason)
-        return met
+    def _feasible(self, problem: Any, verdict: dict[str, Any]) -> np.ndarray | None:
+        """A feasible point, or None and perhaps the proof that there is none."""
+        verdict["started"] = True
+        inner = InteriorPointConic(max_iter=self.max_iter, time_limit=time_left())
+        found = run(inner, problem.replace(P=None, q=np.zeros(problem.size)), warn=False)
+        if found.status == Status.INFEASIBLE:
+            verdict.update(code=NO_POINT, farkas=found.farkas, reason=NO_POINT_IS)
+        return found.x if found.success else None
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         model, (x, z) = state.model, state.best
@@ -201,3 +217,13 @@ class InteriorPointConic(Solver):
     def work(self, problem: Any) -> float:
         analysis = prepare(problem).analysis
         return float(analysis.flops + 2 * (analysis.nnz + analysis.n))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WithoutProofs(InteriorPointConic):
+    """For programs that have a solution."""
+
+    def _proven(self, problem: Any, state: State, claim: int) -> bool:
+        scalars = state.point.scalars
+        scalars[kernels.NO_POINT] = scalars[kernels.NO_END] = -1.0
+        return False
