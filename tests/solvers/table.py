@@ -12,13 +12,22 @@ import scipy.sparse
 
 from numopt.losses import LeastSquares, Logistic
 from numopt.penalties import L1, MCP, GroupLasso
-from numopt.problems import Composite, LinearSystem, QuadraticProgram, Smooth, SmoothComposite
+from numopt.problems import (
+    Composite,
+    ConicProgram,
+    LinearSystem,
+    QuadraticProgram,
+    Smooth,
+    SmoothComposite,
+)
 from numopt.sets import Box, Simplex
 from numopt.solvers import (
     ADMM,
     LBFGS,
+    ConicSplitting,
     ConjugateGradient,
     Direct,
+    InteriorPointConic,
     InteriorPointQP,
     Newton,
     NonconvexAcceleratedGradient,
@@ -27,7 +36,7 @@ from numopt.solvers import (
     WorkingSetCD,
 )
 from numopt.splittings import lasso
-from tests.helpers import naive
+from tests.helpers import cones, naive
 
 Arrays = dict[str, Any]
 
@@ -377,6 +386,19 @@ def program_residual(arrays: Arrays, result: Any) -> float:
     return float(max(*off, dual, gap))
 
 
+def draw_cones(rng: np.random.Generator, n: int = 12) -> Arrays:
+    """0 is feasible, strictly so inside the cones, whatever A is."""
+    F, A = rng.standard_normal((n, n)), rng.standard_normal((20, n))
+    b = np.zeros(20)
+    b[[2, 3, 4, 5, 6, 10, 18]] = 0.3
+    sizes = {"zero": 2, "nonneg": 4, "soc": [4, 8, 1, 1]}
+    return {"P": 0.1 * F @ F.T, "q": rng.standard_normal(n), "A": A, "b": b, "cones": sizes}
+
+
+def cones_residual(arrays: Arrays, result: Any) -> float:
+    return cones.residual(arrays, result.x, result.y)
+
+
 SPLIT = Generator(
     "split-lasso",
     draw_split,
@@ -392,6 +414,17 @@ PROGRAM = Generator(
     QuadraticProgram,
     program_residual,
     lambda rng: rng.standard_normal(14),
+    matrix="A",
+    float32=False,
+)
+
+
+CONES = Generator(
+    "cones",
+    draw_cones,
+    ConicProgram,
+    cones_residual,
+    lambda rng: rng.standard_normal(12),
     matrix="A",
     float32=False,
 )
@@ -454,6 +487,8 @@ ROWS = [
     Row(ADMM(), (LASSO, SPLIT), hard=HARD_LASSO),
     Row(OperatorSplittingQP(), (PROGRAM,)),
     Row(InteriorPointQP(), (PROGRAM,)),
+    Row(ConicSplitting(), (CONES,)),
+    Row(InteriorPointConic(), (CONES,)),
     Row(LBFGS(), (valleys(10), BOWL), hard=valleys(2000)),
     Row(Newton(), (NEWTON_VALLEY, NEWTON_BOWL), hard=NEWTON_HARD),
     Row(ConjugateGradient(), (SYSTEM,), hard=STIFF_SYSTEM),
