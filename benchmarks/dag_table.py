@@ -231,12 +231,12 @@ def remembered(name, X, tag, args):
     return W, seconds
 
 
-def judge(name, X, truth, W, seconds, kkt=np.nan):
+def judge(name, X, truth, W, seconds, kkt=np.nan, graph=None):
     ls, bic = DagScore(X), DagScore(X, score="bic")
     order = order_of(ls, W)  # of its heaviest edges, should it have cycles
-    A = W != 0 if name in BY_BIC else np.abs(W) > 0.3
+    A = np.abs(W if graph is None else graph) > (0 if name in BY_BIC else 0.3)
     A &= np.argsort(order)[:, None] < np.argsort(order)
-    excess = [bic.objective(fit_parents(bic, graph)) for graph in (A, truth != 0)]
+    excess = [bic.objective(fit_parents(bic, E)) for E in (A, truth != 0)]
     loss = ls.objective(regressions(ls, order))
     far = hamming_distance(A, truth), hamming_distance(cpdag(A), cpdag(truth != 0))
     return Row(seconds, loss, int(A.sum()), *far, excess[0] - excess[1], kkt, W)
@@ -293,7 +293,8 @@ def measure(d, edges, kind, args):
                 continue
             if name in OURS:
                 result, seconds = ours(X, name)
-                rows[name, seed] = judge(name, X, truth, result.W, seconds, result.kkt)
+                found = result.W, seconds, result.kkt, result.adjacency
+                rows[name, seed] = judge(name, X, truth, *found)
             else:
                 W, seconds = remembered(name, X, f"{d}_{edges}_{kind}_{seed}", args)
                 rows[name, seed] = Row(seconds) if W is None else judge(name, X, truth, W, seconds)

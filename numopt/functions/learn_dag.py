@@ -69,7 +69,8 @@ def learn_dag(
     required, forbidden : list of pairs (i, j)
         Edges by number or name. Tiers, roots, leaves and max_parents may be given as well.
     threshold : float, default 0.3
-        Edges of less weight are left out of `graph` and `adjacency`; "bic" keeps all.
+        Edges of less weight are left out of `graph` and `adjacency`, also where they have less when
+        the remaining ones are fitted again; "bic" keeps all.
     x0 : array, optional
         Order, or weights (d, d) of another method's graph to start from.
     random_state : int, optional
@@ -144,8 +145,13 @@ def finished(
     if order is None:  # not acyclic: what the certificate says, too
         A[:] = problem.knowledge.required
         order = topological_order(A | problem.knowledge.before)
-    refitted = report.refit(problem, A)
-    adjacency = refitted if problem.splines is None else edge_sizes(refitted)
+    while True:  # many predecessors: a weight may be large by chance, and small among few parents
+        refitted = report.refit(problem, A)
+        adjacency = refitted if problem.splines is None else edge_sizes(refitted)
+        weak = A & (np.abs(adjacency) <= cut) & ~problem.knowledge.required
+        if not weak.any():
+            break
+        A &= ~weak
     result.W = W
     result.order = order if result.get("order") is None else result.order
     result.score = result.fun

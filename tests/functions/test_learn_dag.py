@@ -222,6 +222,18 @@ def test_confidence_intervals_are_those_of_regression():
     np.testing.assert_allclose(high[parents, j], w[1:] + t.ppf(0.95, free) * error, rtol=1e-8)
 
 
+def test_weights_that_are_large_by_chance_leave_the_graph():
+    rng = np.random.default_rng(1)
+    truth = dags.random_dag(rng, 50, 4)
+    X = dags.draw(rng, truth, 1000)
+    result = numopt.learn_dag(X, diagnose=False)
+    first = np.abs(result.W) > 0.3  # with all predecessors as parents
+    assert (first & (truth == 0)).any()
+    np.testing.assert_array_equal(result.adjacency != 0, truth != 0)
+    assert np.abs(result.adjacency[truth != 0]).min() > 0.3
+    np.testing.assert_allclose(result.adjacency, report.refit(result.problem, truth != 0))
+
+
 def test_path_of_thresholds():
     W = np.array([[0, 0.5, 0.1], [0.05, 0, 0.8], [0, 0, 0]])
     path = report.path_of_thresholds(W, [0.0, 0.07, 0.6])
