@@ -29,6 +29,16 @@ def _largest(a, b):
 
 
 @kernel(contract=True)
+def slack(data, x, s):
+    """S = the member of the cones nearest to b - Ax."""
+    for i in range(s.size):
+        s[i] = data.b[i]
+    for j in range(x.size):
+        row_axpy(data.A, j, -x[j], s)
+    project_into(data.cones, s, False, s)
+
+
+@kernel(contract=True)
 def kkt_residuals(data, x, y):
     """Primal, dual and gap residual, each relative, and the objective.
 

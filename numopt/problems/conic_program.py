@@ -11,7 +11,7 @@ import numpy as np
 
 from numopt.core.result import Certificate, Entry, Status
 from numopt.core.validate import as_vector, require_count, require_length
-from numopt.linalg.cones import Product, project_into
+from numopt.linalg.cones import Product
 from numopt.linalg.sparse import CSR
 from numopt.problems import _cone_kernels as kernels
 from numopt.problems._base import Problem
@@ -133,12 +133,12 @@ class ConicProgram(Problem):
     @property
     def size(self) -> int:
         """Number of variables n."""
-        return int(self.q.size)
+        return self.q.size  # type: ignore[no-any-return]
 
     @property
     def n_rows(self) -> int:
         """Number of rows m."""
-        return int(self.b.size)
+        return self.b.size  # type: ignore[no-any-return]
 
     def replace(self, **changes: Any) -> Self:
         """A related problem; what was computed from unchanged data is kept.
@@ -171,8 +171,8 @@ class ConicProgram(Problem):
 
     def slack(self, x: Any) -> np.ndarray:
         """The member s of the cones nearest to b - Ax."""
-        s = self.b - self.A @ self._vector(x, "x", self.size)
-        project_into(self.arrays.cones, s, False, s)
+        s = np.empty(self.n_rows)
+        kernels.slack(self.arrays, self._vector(x, "x", self.size), s)
         return s
 
     def certificate(self, x: Any, y: Any = None) -> Certificate:
@@ -264,7 +264,10 @@ class ConicProgram(Problem):
 
     def negative_curvature(self) -> tuple[int, np.ndarray | None] | None:
         """None if P is positive semidefinite; else a row where that fails and d with d'Pd < 0."""
-        find = QuadraticProgram(self.P, self.q).negative_curvature
+
+        def find() -> tuple[int, np.ndarray | None] | None:
+            return QuadraticProgram(self.P, self.q).negative_curvature()
+
         return self.cached("curvature", (self.P,), find)
 
     @property
