@@ -186,8 +186,8 @@ class NumoptConic(_Plugin, ConicSolver):  # type: ignore[misc]
 
     Takes everything that cvxpy turns into linear and second-order cone constraints: norms, sums of
     squares, geometric means, quotients. A problem with parameters that is solved again keeps the
-    analysis of its KKT matrix where P and the constraints' matrix are the same; with
-    `ConicSplitting` it also keeps the factor and starts from the last solution.
+    analysis of its KKT matrix; with `ConicSplitting` it starts from the last solution and, where P
+    and the constraints' matrix are the same, keeps the factor.
 
     Parameters
     ----------
@@ -239,10 +239,12 @@ class NumoptConic(_Plugin, ConicSolver):  # type: ignore[misc]
         P = data.get(s.P)
         P = sp.csc_array((q.size, q.size)) if P is None else sp.csc_array(P)
         A = sp.csc_array(data[s.A])
-        if before is not None and _same(P, before.P) and _same(A, before.A):
-            return before.replace(q=q, b=b)
         cones = {"zero": dims.zero, "nonneg": dims.nonneg, "soc": dims.soc}
-        return ConicProgram(P, q, A, b, cones)
+        if before is None:
+            return ConicProgram(P, q, A, b, cones)
+        if _same(P, before.P) and _same(A, before.A):
+            return before.replace(q=q, b=b)
+        return before.replace(P=P, q=q, A=A, b=b, cones=cones)
 
 
 def _same(a: Any, b: Any) -> bool:

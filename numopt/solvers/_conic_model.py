@@ -199,12 +199,9 @@ class Prepared:
         self.D, self.E = np.empty(self.n), np.empty(self.m)
         equilibrate(self.P, self.A, arrays.cones, self.D, self.E, SWEEPS)
         blocks = np.zeros(1, np.int64) if sigma else starts
-        self.indptr, self.indices, self.in_P, self.in_A, self.first = assemble(
-            self.P, self.A, self.m, blocks, SMALL
-        )
-        pattern: Any = UpperPattern(self.indptr, self.indices, "the KKT matrix")
-        self.analysis = Analysis(pattern)
-        self.diagonal = pattern.diagonal
+        pattern = _pattern(problem, sigma, blocks)
+        self.indptr, self.indices, self.in_P, self.in_A, self.first, self.analysis = pattern
+        self.diagonal = self.indptr[1:] - 1
         self.signs = np.ones(self.indptr.size - 1, np.int8)
         self.signs[self.n : self.n + self.m] = -1
         self.signs[self.n + self.m :: 2] = -1
@@ -244,6 +241,22 @@ class Prepared:
         for part, value in zip(factor.compiled[2][-2:], kept[1:], strict=True):
             part[:] = value
         return True
+
+
+def _pattern(problem: Any, sigma: float, blocks: np.ndarray) -> tuple[Any, ...]:
+    """Pattern and analysis of the KKT matrix: those of the last relative with the same patterns."""
+    P, A = problem.arrays.P, problem.arrays.A
+    parts = P.indptr, P.indices, A.indptr, A.indices, blocks
+    key = problem.n_rows, *(part.tobytes() for part in parts)
+    known: dict[Any, Any] = problem.cached(f"pattern of cones {sigma}", (), dict)
+    found = known.get(key)
+    if found is None:
+        pattern = assemble(P, A, problem.n_rows, blocks, SMALL)
+        upper: Any = UpperPattern(pattern[0], pattern[1], "the KKT matrix")
+        found = *pattern, Analysis(upper)
+        known.clear()  # the latest will do
+        known[key] = found
+    return found
 
 
 def prepare(problem: Any, sigma: float = 0.0) -> Prepared:

@@ -305,6 +305,25 @@ def test_siblings_are_analysed_once(solver, monkeypatch):
     assert len(built) == 1
 
 
+def test_other_entries_in_the_same_places_need_no_analysis(monkeypatch):
+    from numopt.solvers import _conic_model
+
+    built = []
+    Analysis = _conic_model.Analysis
+    monkeypatch.setattr(_conic_model, "Analysis", lambda *a: built.append(1) or Analysis(*a))
+    problem = ConicProgram(**naive.draw(np.random.default_rng(11), "solvable", 15))
+    dense = problem.A.toarray()
+    for factor, count in ((1.0, 1), (1.1, 1), (0.0, 2)):  # zeros are not stored
+        A = dense * np.where(np.arange(15), 1.0, factor)
+        b = A @ np.ones(15) + problem.slack(np.ones(15))
+        other = problem.replace(A=A, b=b, P=problem.P + np.eye(15))
+        result = InteriorPointConic().solve(other)
+        assert len(built) == count
+        fresh = ConicProgram(other.P, other.q, A, b, problem.cones._asdict())
+        assert result.fun == pytest.approx(InteriorPointConic().solve(fresh).fun, rel=1e-6)
+        del built[-1:]
+
+
 def test_warm_splitting_factors_nothing(monkeypatch):
     """Neither the second solve of a problem nor one of a sibling: penalties stay where they are."""
     from numopt.solvers import _conic_model
