@@ -62,7 +62,7 @@ class BOSS(Solver):
 
     Parameters
     ----------
-    restarts : int, default 10
+    restarts : int, default 3
         Further descents.
     kick : float, default 0.1
         Share of the nodes moved for each of them.
@@ -106,7 +106,7 @@ class BOSS(Solver):
     patience: ClassVar[int] = 10**9
 
     max_iter: int = 1_000_000
-    restarts: int = 10
+    restarts: int = 3
     kick: float = 0.1
     window: int | None = None
     exchange: bool | None = None
