@@ -23,8 +23,8 @@ from numopt.linalg.ldl import LDL
 from numopt.solvers import _conic_splitting_kernels as kernels
 from numopt.solvers._conic_model import Model, prepare
 from numopt.solvers._conic_proofs import curved, farkas_of
-from numopt.solvers._conic_splitting_kernels import FOR, PROOF, RHO, SUSPECT, TOL
-from numopt.solvers.interior_point_conic import InteriorPointConic
+from numopt.solvers._conic_splitting_kernels import FOR, PROOF, RHO, TOL
+from numopt.solvers.interior_point_conic import InteriorPointConic, feasible_point
 
 # Checks without progress, at a residual above this, after which there may be no solution.
 IDLE, CLOSE = 10, 1e-3
@@ -38,7 +38,7 @@ class State(NamedTuple):
     factor: LDL
     diagonal: np.ndarray  # places of the diagonal in the values of the KKT matrix
     point: dict[str, np.ndarray]  # in the problem's units
-    claim: dict[str, Any]  # what is believed and not yet proven: a code, farkas or ray
+    claim: dict[str, Any]  # farkas or ray, a code with its reason, and what was tried for them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class ConicSplitting(Solver):
         First penalty parameter, in scaled units; 1000 times that at equations.
     relaxation : float, default 1.6
         :math:`\alpha`, in (0, 2).
-    memory : int, default 10
+    memory : int, default 20
         Differences that extrapolation uses; 0: none.
     **limits
         See `Solver`.
@@ -105,7 +105,7 @@ class ConicSplitting(Solver):
     max_iter: int = 100_000
     rho: float = 0.1
     relaxation: float = 1.6
-    memory: int = 10
+    memory: int = 20
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -147,47 +147,55 @@ class ConicSplitting(Solver):
             return 0, claim["code"]
         iterate = FOR[factor.method]
         done, code = iterate(model, arrays, diagonal, *factor.compiled, n, self.relaxation)
-        if code == DONE:
-            prepare(problem, kernels.SIGMA).keep(arrays.rho, factor)
-        elif code == INFEASIBLE:
-            claim.update(code=code, farkas=farkas_of(problem, model, arrays.dy)[0])
-        elif code == UNBOUNDED:
-            claim.update(code=code, ray=problem.repaired_ray(model.D * arrays.dx)[0])
-        elif code == RUNNING and self._is_lost(arrays.scalars) and "asked" not in claim:
-            code = self._ask(problem, state)
-            if code != RUNNING:
-                return done, code
         # Into new arrays: results that were handed out keep theirs.
         point.update(x=np.empty_like(point["x"]), y=np.empty_like(point["y"]))
         kernels.unscale(model, arrays, point["x"], point["y"])
+        s = arrays.scalars
+        if code == DONE:
+            prepare(problem, kernels.SIGMA).keep(arrays.rho, factor)
+        elif code in (INFEASIBLE, UNBOUNDED):
+            code = self._proven(problem, state, code)
+        elif s[kernels.IDLE] >= IDLE and s[kernels.RESIDUAL] > CLOSE and "asked" not in claim:
+            claim["asked"] = True
+            found = run(InteriorPointConic(time_limit=time_left()), problem, warn=False)
+            code = self._adopt(state, found)
         return done, code
 
-    @staticmethod
-    def _is_lost(s: np.ndarray) -> bool:
-        return bool(s[kernels.IDLE] >= IDLE and s[kernels.RESIDUAL] > CLOSE)
+    def _proven(self, problem: Any, state: State, code: int) -> int:
+        """The code if the last differences prove it; else RUNNING, until they are closer to it."""
+        model, arrays, claim = state.model, state.arrays, state.claim
+        if code == INFEASIBLE:
+            farkas, met = farkas_of(problem, model, arrays.dy)
+            if met:
+                claim["farkas"] = farkas
+                return code
+        else:
+            ray, certificate = problem.repaired_ray(model.D * arrays.dx)
+            if certificate.met(certificate.tol) and "tried" not in claim:
+                # A ray says something only if there is a point to start from.
+                claim["tried"] = True
+                return self._adopt(state, feasible_point(problem), ray)
+        arrays.scalars[PROOF] *= 0.1
+        return RUNNING
 
-    def _ask(self, problem: Any, state: State) -> int:
-        """Ask the interior point method for a proof that there is no solution, once."""
-        state.claim["asked"] = True
-        found = run(InteriorPointConic(time_limit=time_left()), problem, warn=False)
-        if found.status not in (Status.INFEASIBLE, Status.UNBOUNDED):
+    @staticmethod
+    def _adopt(state: State, found: Any, ray: Any = None) -> int:
+        """Take over what another solve has shown, or the point it found for a ray."""
+        if found.status == Status.INFEASIBLE:
+            state.claim["farkas"] = found.farkas
+            code = INFEASIBLE
+        elif found.status == Status.UNBOUNDED or (found.success and ray is not None):
+            state.claim["ray"] = found.ray if ray is None else ray
+            code = UNBOUNDED
+        else:
             return RUNNING
-        infeasible = found.status == Status.INFEASIBLE
-        state.claim["code"] = INFEASIBLE if infeasible else UNBOUNDED
-        name = "farkas" if infeasible else "ray"
-        state.claim[name] = found[name]
         state.point.update(x=found.x, y=found.y)
-        return state.claim["code"]
+        return code
 
     def tighten(self, problem: Any, state: State) -> bool:
-        # A proof that was not confirmed waits for a better one.
         s = state.arrays.scalars
-        s[SUSPECT] = 0
-        if "code" in state.claim:
-            for name in ("code", "farkas", "ray"):
-                state.claim.pop(name, None)
-            s[PROOF] *= 0.1
-            return True
+        for name in ("farkas", "ray"):
+            state.claim.pop(name, None)
         s[TOL] *= 0.5
         return bool(s[TOL] > 1e-16)
 

@@ -186,8 +186,7 @@ class InteriorPointConic(Solver):
     def _feasible(self, problem: Any, verdict: dict[str, Any]) -> np.ndarray | None:
         """A feasible point, or None and perhaps the proof that there is none."""
         verdict["started"] = True
-        inner = InteriorPointConic(max_iter=self.max_iter, time_limit=time_left())
-        found = run(inner, problem.replace(P=None, q=np.zeros(problem.size)), warn=False)
+        found = feasible_point(problem)
         if found.status == Status.INFEASIBLE:
             verdict.update(code=NO_POINT, farkas=found.farkas, reason=NO_POINT_IS)
         return found.x if found.success else None
@@ -217,6 +216,12 @@ class InteriorPointConic(Solver):
     def work(self, problem: Any) -> float:
         analysis = prepare(problem).analysis
         return float(analysis.flops + 2 * (analysis.nnz + analysis.n))
+
+
+def feasible_point(problem: Any) -> Any:
+    """Result of the same program without an objective: a point, or the proof that there is none."""
+    first = problem.replace(P=None, q=np.zeros(problem.size))
+    return run(InteriorPointConic(time_limit=time_left()), first, warn=False)
 
 
 @dataclass(frozen=True, kw_only=True)

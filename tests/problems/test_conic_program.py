@@ -95,6 +95,16 @@ def test_proofs_in_closed_form():
     assert not cone.confirms(Status.UNBOUNDED, {"x": np.array([-1.0, 0]), "ray": np.ones(2)})
 
 
+def test_rays_start_from_feasible_points_only():
+    """u <= -1 and u >= 0 leave no point, however far v is along its ray."""
+    A, b = [[1.0, 0.0], [-1.0, 0.0], [0.0, -1.0]], [-1.0, 0.0, 0.0]
+    problem = ConicProgram(None, [0.0, -1.0], A, b, {"nonneg": 3})
+    point = {"x": np.array([-0.5, 1e9]), "ray": np.array([0.0, 1.0])}
+    assert problem.certificate(point["x"])["primal"] < 1e-8
+    assert not problem.confirms(Status.UNBOUNDED, point)
+    assert problem.replace(b=[0.0, 1.0, 0.0]).confirms(Status.UNBOUNDED, point)
+
+
 def test_indefinite_objectives_never_succeed():
     problem = disk(P=-np.eye(2))
     certificate = problem.certificate([0.5**0.5] * 2)

@@ -175,6 +175,18 @@ def test_planted_verdicts_are_found(solver, verdict):
     assert sum(found) >= (30 if type(solver) is InteriorPointConic else 28)
 
 
+@both
+def test_without_a_point_a_ray_is_no_verdict(solver):
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        arrays = naive.draw(rng, "infeasible", 24)
+        arrays.update(P=None, q=rng.standard_normal(24))  # directions without end, mostly
+        result = solver.solve(ConicProgram(**arrays))
+        assert result.status == 2
+        y = result.farkas
+        assert np.abs(arrays["A"].T @ y).max() <= -1e-8 * (arrays["b"] @ y)
+
+
 def test_both_solvers_agree_with_each_other():
     for seed in range(6):
         problem = ConicProgram(**naive.draw(np.random.default_rng(100 + seed), "solvable"))
