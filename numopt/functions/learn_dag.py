@@ -20,6 +20,8 @@ METHODS = (
 )  # fmt: skip
 # More columns than this share of the rows: residuals of full regressions mean little.
 CROWDED = 0.1
+# Up to this many columns the exact method is dynamic programming, by BIC beyond branch and bound.
+TABLES = 22
 # Beyond this many columns, the graph of standardised data is not looked for unasked.
 LARGE = 200
 
@@ -61,8 +63,9 @@ def learn_dag(
         See `DagScore`.
     method : str
         "insertion" (orders by least squares), "topo" (swaps; penalties, logistic, Poisson), "boss"
-        and "exact" (BIC), "notears", "dagma", "golem" (continuous relaxations), "lingam"
-        (non-Gaussian noise). "auto" takes "exact" for BIC up to 20 columns, then "boss";
+        and "exact" (BIC; beyond 22 columns by branch and bound, which ends if the graph is sparse:
+        give a time_limit among the options), "notears", "dagma", "golem" (continuous relaxations),
+        "lingam" (non-Gaussian noise). "auto" takes "exact" for BIC up to 20 columns, then "boss";
         "insertion" for plain least squares; "topo" for the rest.
     alpha : float, default 0
         Strength of the L1 penalty.
@@ -130,6 +133,8 @@ def learn_dag(
 
 
 def _solver(problem: DagScore, method: str) -> str:
+    if method == "exact" and problem.score == "bic" and problem.size > TABLES:
+        return "branch-and-bound"
     return problem.default_solver if method == "auto" else method
 
 

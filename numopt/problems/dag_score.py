@@ -347,14 +347,16 @@ class DagScore(Problem):
             return Certificate("stationary", entries, fun)
         entries["kkt"] = Entry(proofs.kkt(self, W, found), proofs.KKT)
         kind = "stationary"
-        if claim in (None, "moves") and proofs.has_moves(self):
+        closed = True
+        if claim == "bound":
+            gap = abs(fun - float(bound)) / max(1.0, abs(fun))
+            closed = gap <= self.default_tol
+            entries["gap"] = Entry(gap, "|Q - bound| / max(1, |Q|)")
+            kind = "global" if closed else "local"
+        if (claim in (None, "moves") or not closed) and proofs.has_moves(self):
             best = proofs.best_move(self, W, found, fun) / max(abs(fun), 1e-300)
             entries["moves"] = Entry(best, "best gain of one move / |Q|", gate=claim == "moves")
             kind = "local" if claim == "moves" else kind
-        if claim == "bound":
-            gap = abs(fun - float(bound)) / max(1.0, abs(fun))
-            entries["gap"] = Entry(gap, "|Q - bound| / max(1, |Q|)")
-            kind = "global"
         return Certificate(kind, entries, fun)
 
     def weights(self, x: Any) -> np.ndarray:

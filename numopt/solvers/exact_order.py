@@ -88,7 +88,7 @@ class ExactOrder(Solver):
         if d > self.max_nodes:
             raise ValueError(
                 f"ExactOrder takes at most max_nodes = {self.max_nodes} nodes, got {d}; its memory "
-                "doubles with each: use the methods 'boss' or 'insertion'"
+                "doubles with each: use 'branch-and-bound', 'boss' or 'insertion'"
             )
         start = warm.get("x", x0)
         if start is not None and np.ndim(start) == 2:

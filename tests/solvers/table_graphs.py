@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from numopt.problems import DagScore
-from numopt.solvers import BOSS, ExactOrder, OrderInsertion
+from numopt.solvers import BOSS, ExactOrder, OrderBranchAndBound, OrderInsertion
 from numopt.solvers._dag import regressions
 from tests.helpers import dags
 from tests.solvers.table import Arrays, Generator, Row
@@ -97,5 +97,6 @@ BIC = graphs("bic", bic_residual, n_samples=60, score="bic")
 ROWS = [
     Row(OrderInsertion(), (ORDERS,)),
     Row(ExactOrder(), (ORDERS, BIC), restart=7),
+    Row(OrderBranchAndBound(random_state=0), (BIC,), restart=3),
     Row(BOSS(restarts=0, random_state=0), (BIC,), restart=60),
 ]
