@@ -155,6 +155,8 @@ def test_certificate_table_has_every_problem_and_formula():
         problems.SmoothComposite(lambda x: x @ x, numopt.penalties.L0(0.5), lambda x: 2 * x),
         problems.SmoothComposite(lambda x: x @ x, numopt.penalties.LInf(0.5), lambda x: 2 * x),
         problems.SmoothComposite(lambda x: x @ x, numopt.sets.Simplex(), lambda x: 2 * x),
+        problems.ConicProgram(eye, [1.0, 2.0], eye, [1.0, 2.0], {"soc": [2]}),
+        problems.ConicProgram(-eye, [1.0, 2.0]),
         problems.LinearSystem(eye, [1.0, 2.0]),
         problems.LinearSystem(eye, [0.0, 0.0]),
         numopt.splittings.lasso(eye, [1.0, 2.0], 0.5),

@@ -168,68 +168,7 @@ def _build(factor, solve):
         a = longest(model.cones, point.z, room.step[n : n + m], a)
         return longest(model.cones, point.s, room.ds, a)
 
-    @kernel
-    def iterate(model, point, room, kkt, best, signs, arguments, order, numbers, most):
-        """At most `most` iterations; return (how many were done, how the chunk ended)."""
-        q, b, cones, scalars = model.q, model.b, model.cones, point.scalars
-        n, m = q.size, b.size
-        step, still = room.step, room.still
-        for done in range(most):
-            if scalars[BEST] <= scalars[TOL]:
-                return done, SOLVED
-            if scalars[FARKAS] < scalars[NO_POINT]:
-                return done, INFEASIBLE
-            if scalars[RAY] < scalars[NO_END]:
-                return done, UNBOUNDED
-            if scalars[MISSES] > PATIENCE or not weigh(model, point, kkt):
-                return done, STUCK
-            if not factored(point, kkt, signs, arguments):
-                return done, STUCK
-            for j in range(n):
-                room.rhs[j] = -q[j]
-            for i in range(m):
-                room.rhs[n + i] = b[i]
-            for k in range(n + m, step.size):
-                room.rhs[k] = 0.0
-            if not refined(kkt, room, still, order, numbers, 0.0):
-                return done, STUCK
-            tau, mu = scalars[TAU], scalars[MU]
-            denominator = scalars[KAPPA] / tau
-            for j in range(n):
-                room.fix[j] = still[j] - point.x[j] / tau
-            for j in range(n):
-                denominator += room.fix[j] * row_dot(model.P, j, room.fix)
-                denominator -= still[j] * (row_dot(model.P, j, still) + q[j])
-            for i in range(m):
-                denominator -= b[i] * still[n + i]
-            for i in range(m):
-                room.target[i] = point.s[i]
-            product = tau * scalars[KAPPA]
-            if not direction(model, point, room, kkt, order, numbers, 0.0, product, denominator):
-                return done, STUCK
-            a = reach(model, point, room)
-            sigma = (1 - a) ** 3
-            scale_by(cones, point.w, point.eta, True, room.ds, room.Ws)
-            correct(cones, point, room, sigma * mu)
-            product += scalars[D_TAU] * scalars[D_KAPPA] - sigma * mu
-            if not direction(model, point, room, kkt, order, numbers, sigma, product, denominator):
-                return done, STUCK
-            a = SHARE * reach(model, point, room)
-            if not a > SHORTEST:
-                return done, STUCK
-            for j in range(n):
-                point.x[j] += a * step[j]
-            for i in range(m):
-                point.z[i] += a * step[n + i]
-                point.s[i] += a * room.ds[i]
-            scalars[TAU] += a * scalars[D_TAU]
-            scalars[KAPPA] += a * scalars[D_KAPPA]
-            evaluate(model, point)
-            remember(point, best)
-            note_progress(scalars)
-        return most, GOING
-
-    @kernel
+    @inner
     def begin(model, point, room, kkt, best, signs, arguments, order, numbers):
         """The first point: least squares for slacks, and for multipliers, moved into the cones."""
         q, b, cones, scalars = model.q, model.b, model.cones, point.scalars
@@ -275,10 +214,78 @@ def _build(factor, solve):
         remember(point, best)
         return not failed
 
-    return begin, iterate
+    @kernel
+    def iterate(model, point, room, kkt, best, signs, arguments, order, numbers, most):
+        """At most `most` iterations; return (how many were done, how the chunk ended)."""
+        q, b, cones, scalars = model.q, model.b, model.cones, point.scalars
+        n, m = q.size, b.size
+        step, still = room.step, room.still
+        if scalars[TAU] == 0 and not begin(
+            model, point, room, kkt, best, signs, arguments, order, numbers
+        ):
+            return 0, STUCK
+        for done in range(most):
+            if scalars[BEST] <= scalars[TOL]:
+                return done, SOLVED
+            if scalars[FARKAS] < scalars[NO_POINT]:
+                return done, INFEASIBLE
+            if scalars[RAY] < scalars[NO_END]:
+                return done, UNBOUNDED
+            if scalars[MISSES] > PATIENCE or not weigh(model, point, kkt):
+                return done, STUCK
+            if not factored(point, kkt, signs, arguments):
+                return done, STUCK
+            for j in range(n):
+                room.rhs[j] = -q[j]
+            for i in range(m):
+                room.rhs[n + i] = b[i]
+            for k in range(n + m, step.size):
+                room.rhs[k] = 0.0
+            if not refined(kkt, room, still, order, numbers, 0.0):
+                return done, STUCK
+            tau, mu = scalars[TAU], scalars[MU]
+            denominator = scalars[KAPPA] / tau
+            for j in range(n):
+                room.fix[j] = still[j] - point.x[j] / tau
+            for j in range(n):
+                denominator += room.fix[j] * row_dot(model.P, j, room.fix)
+                denominator -= still[j] * (row_dot(model.P, j, still) + q[j])
+            for i in range(m):
+                denominator -= b[i] * still[n + i]
+            for i in range(m):
+                room.target[i] = point.s[i]
+            product, keep, a = tau * scalars[KAPPA], 0.0, 0.0
+            for step_again in range(2):
+                if step_again:
+                    # The first step tells how much can be had, and what it did to the products.
+                    keep = (1 - a) ** 3
+                    scale_by(cones, point.w, point.eta, True, room.ds, room.Ws)
+                    correct(cones, point, room, keep * mu)
+                    product += scalars[D_TAU] * scalars[D_KAPPA] - keep * mu
+                if not direction(
+                    model, point, room, kkt, order, numbers, keep, product, denominator
+                ):
+                    return done, STUCK
+                a = reach(model, point, room)
+            a *= SHARE
+            if not a > SHORTEST:
+                return done, STUCK
+            for j in range(n):
+                point.x[j] += a * step[j]
+            for i in range(m):
+                point.z[i] += a * step[n + i]
+                point.s[i] += a * room.ds[i]
+            scalars[TAU] += a * scalars[D_TAU]
+            scalars[KAPPA] += a * scalars[D_KAPPA]
+            evaluate(model, point)
+            remember(point, best)
+            note_progress(scalars)
+        return most, GOING
+
+    return iterate
 
 
-# First point and iterations, by the method of the factorisation.
+# Iterations, by the method of the factorisation.
 FOR = {
     "simplicial": _build(simplicial.factor, simplicial.solve),
     "supernodal": _build(supernodal.factor, supernodal.solve),

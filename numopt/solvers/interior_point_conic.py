@@ -133,10 +133,8 @@ class InteriorPointConic(Solver):
             return 0, verdict["code"]
         if n == 0:
             return 0, RUNNING
-        begin, iterate = FOR[factor.method]
+        iterate = FOR[factor.method]
         numbers = factor.signs, *factor.compiled
-        if "begun" not in verdict:
-            verdict["begun"] = begin(model, point, room, kkt, best, *numbers)
         done = 0
         while True:
             k, code = iterate(model, point, room, kkt, best, *numbers, n - done)
@@ -205,7 +203,7 @@ class InteriorPointConic(Solver):
 
     def tighten(self, problem: Any, state: State) -> bool:
         scalars = state.point.scalars
-        if "begun" not in state.verdict or scalars[kernels.TOL] < 1e-14:
+        if scalars[kernels.TAU] == 0 or scalars[kernels.TOL] < 1e-14:
             return False
         scalars[kernels.TOL] *= 0.2
         return True
