@@ -14,7 +14,7 @@ the least of three runs counts. Peers: "plain", the method of the TOPO paper wit
 changed node; "dagma" and "boss" (causal-learn, at BIC's own penalty); "notears" of gcastle, called
 on plain arrays, and "castle", the same by its `learn`: that wraps every array in a class which
 makes it 5 to 15 times slower. All of them with their default settings; what is not installed is
-left out. "X, then topo" starts our TopologicalSwaps from the graph of X: the loss never rises.
+left out. "X, then topo" (--then-topo) is TOPO from the graph of X: the loss never rises.
 
 Columns: loss, least squares after each node is fitted to all before it, in the order of the graph
 found; edges, of weight above 0.3 (by BIC: all); SHD, structural Hamming distance to the truth;
@@ -51,7 +51,7 @@ import numpy as np  # noqa: E402
 import numopt  # noqa: E402
 from numopt.problems import DagScore  # noqa: E402
 from numopt.problems._dag_graph import cpdag, hamming_distance  # noqa: E402
-from numopt.solvers import OrderInsertion, TopologicalSwaps  # noqa: E402
+from numopt.solvers import OrderInsertion  # noqa: E402
 from numopt.solvers._dag import fit_parents, order_of, regressions  # noqa: E402
 
 
@@ -303,9 +303,10 @@ def measure(d, edges, kind, args):
                 late.add(name)
             elif name in PEERS and args.then_topo:
                 start = time.process_time()
-                after = numopt.solve(DagScore(X), TopologicalSwaps(), x0=W)
+                after = numopt.learn_dag(X, method="topo", x0=W)
                 seconds = time.process_time() - start
-                row = judge(name + "+", X, truth, after.x, seconds, after.certificate.kkt)
+                found = after.W, seconds, after.kkt, after.adjacency
+                row = judge(name + "+", X, truth, *found)
                 show(setting, seed, name + ", then topo", row)
                 if row.loss > rows[name, seed].loss * (1 + 1e-9):
                     raise RuntimeError("the loss rose")
@@ -347,7 +348,6 @@ def main():
     X = simulate(8, 0)[0]
     for name in OURS:
         numopt.learn_dag(X, **OURS[name])
-    numopt.solve(DagScore(X), TopologicalSwaps(), x0=np.zeros((8, 8)))
     print(
         f"    d ER  data seed {'method':18} {'CPU s':>9} {'loss':>11} edges   SHD  cpSHD", end=" "
     )
