@@ -13,7 +13,7 @@ search with the restarts of the default, and with none; all it does is timed, di
 the least of three runs counts. Peers: "plain", the method of the TOPO paper with one regression per
 changed node; "dagma" and "boss" (causal-learn, at BIC's own penalty); "notears" of gcastle, called
 on plain arrays, and "castle", the same by its `learn`: that wraps every array in a class which
-makes it 5 to 15 times slower. All of them with their default settings; what is not installed is
+makes it several times slower. All of them with their default settings; what is not installed is
 left out. "X, then topo" (--then-topo) is TOPO from the graph of X: the loss never rises.
 
 Columns: loss, least squares after each node is fitted to all before it, in the order of the graph
