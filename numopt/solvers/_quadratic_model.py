@@ -197,40 +197,44 @@ def newton_system(penalty, model, slopes, place, H, down):
 
 @kernel
 def newton_step(penalty, model, place, d, noise):
-    """Go along d, cut at the first kink or bound, if that lowers the model."""
-    t, cut, landing = 1.0, -1, 0.0
+    """Go along d, each coordinate to its kink or bound at most, if that lowers the model.
+
+    If it does not, all go the share of the way to the first kink or bound.
+    """
+    t, first = 1.0, -1
+    trial, ends = model.w.copy(), model.w.copy()
     for k in range(place.size):
         if place[k] >= 0 and d[place[k]] != 0:
-            end = reach(penalty, model, k, d[place[k]])
-            share = (end - model.w[k]) / d[place[k]]
-            if end != model.w[k] + d[place[k]] and share < t:
-                t, cut, landing = max(share, 0.0), k, end
-    Qd = np.zeros_like(model.q)
-    slope = 0.0
-    for k in range(place.size):
-        if place[k] >= 0:
-            slope += model.q[k] * d[place[k]]
-            for i in range(Qd.size):
-                Qd[i] += model.Q[i, k] * d[place[k]]
-    bend = 0.0
-    for k in range(place.size):
-        if place[k] >= 0:
-            bend += Qd[k] * d[place[k]]
-    before = value_on(penalty, model, model.w)
-    trial = model.w.copy()
-    for k in range(place.size):
-        if place[k] >= 0:
-            trial[k] += t * d[place[k]]
-    if cut >= 0:
-        trial[cut] = landing
-    after = value_on(penalty, model, trial)
-    noise *= abs(slope) + abs(bend) + abs(before)
-    if not t * slope + 0.5 * t * t * bend + after - before <= noise:
-        return NO_STEP
-    for k in range(place.size):
-        model.w[k] = trial[k]
-        model.q[k] += t * Qd[k]
-    return CUT if cut >= 0 else FULL_STEP
+            trial[k] = ends[k] = reach(penalty, model, k, d[place[k]])
+            share = (ends[k] - model.w[k]) / d[place[k]]
+            if ends[k] != model.w[k] + d[place[k]] and share < t:
+                t, first = max(share, 0.0), k
+    before, Qd = value_on(penalty, model, model.w), np.empty_like(model.q)
+    for _ in range(2):
+        slope, bend = 0.0, 0.0
+        for i in range(Qd.size):
+            Qd[i] = 0
+        for k in range(place.size):
+            change = trial[k] - model.w[k]
+            if change != 0:
+                slope += model.q[k] * change
+                for i in range(Qd.size):
+                    Qd[i] += model.Q[i, k] * change
+        for k in range(place.size):
+            bend += Qd[k] * (trial[k] - model.w[k])
+        rise = slope + 0.5 * bend + value_on(penalty, model, trial) - before
+        if rise <= noise * (abs(slope) + abs(bend) + abs(before)):
+            for k in range(place.size):
+                model.w[k] = trial[k]
+                model.q[k] += Qd[k]
+            return CUT if first >= 0 else FULL_STEP
+        if first < 0:
+            break
+        for k in range(place.size):
+            if place[k] >= 0:
+                trial[k] = model.w[k] + t * d[place[k]]
+        trial[first] = ends[first]
+    return NO_STEP
 
 
 def minimise(penalty: Any, model: Model, tol: float, newton: bool, concavity: float) -> None:

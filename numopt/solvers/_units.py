@@ -262,7 +262,8 @@ def slope_1d(penalty, x, j):
     opposite gradients G and -G beyond the slope have distances that sum to 2 G; at a kink, less.
     """
     size = subdiff_distance_1d(penalty, x, x * 0, j)
-    if not np.isfinite(size):
+    kinked = x == 0 and size == 0 and subdiff_distance_1d(penalty, x, x * 0 + 1e-30, j) == 0
+    if kinked or not np.isfinite(size):
         return x * 0 + np.nan
     beyond = 2 * size + 1
     both = subdiff_distance_1d(penalty, x, beyond, j) + subdiff_distance_1d(penalty, x, -beyond, j)
@@ -279,14 +280,14 @@ def _slope_1d(penalty, x, j):
 def _single_slopes(penalty, model, slopes):
     for k in range(model.units.size):
         x, j = model.w[k], model.units[k]
-        slopes[k] = slope_1d(penalty, x, j) if x != 0 else x * 0 + np.nan
+        slopes[k] = slope_1d(penalty, x, j)
 
 
 def _single_curvatures(penalty, model, slopes, place, H):
     for k in range(model.units.size):
         i = place[k]
         if i >= 0:
-            bend = model.w[k] * 1e-5
+            bend = model.w[k] * 1e-5 if model.w[k] != 0 else 1e-5
             there = slope_1d(penalty, model.w[k] + bend, model.units[k])
             H[i, i] += (there - slopes[k]) / bend
 
@@ -351,7 +352,9 @@ def _add_curvatures(penalty, model, slopes, place, H):
 
 def _single_reach(penalty, model, k, d):
     w, j = model.w[k], model.units[k]
-    end = w + d if w * d >= 0 or abs(d) <= abs(w) else 0.0
+    end = w + d
+    if w * d < 0 and abs(d) > abs(w) and np.isnan(slope_1d(penalty, w * 0, j)):
+        end = w * 0
     if not np.isfinite(value_1d(penalty, end, j)):
         end = prox_1d(penalty, end, 0.0, j)  # the nearest bound
     return end
