@@ -201,12 +201,14 @@ def _direct(S, L, work, n, delta):
                 r = sign * (v + dv - work[LO + side, k]) + work[S_LO + side, k]
                 r -= work[T_LO + side, k] / work[Z_LO + side, k]
                 work[DZ_LO + side, k] = work[W_LO + side, k] * r
-        if k >= n:
-            # The stronger side from the multiplier of the row: no digit is lost there.
-            if kind == UPPER or (kind == LOWER + UPPER and work[W_HI, k] > work[W_LO, k]):
-                work[DZ_HI, k] = step[k] + work[DZ_LO, k]
-            elif kind == LOWER or kind == LOWER + UPPER:
-                work[DZ_LO, k] = work[DZ_HI, k] - step[k]
+        # The stronger side from the equation it stands in: no digit is lost there.
+        change = step[k]
+        if k < n:
+            change = work[Z_LO, k] - work[Z_HI, k] - work[PRODUCT, k] - work[Q, k] - product[k]
+        if kind == UPPER or (kind == LOWER + UPPER and work[W_HI, k] > work[W_LO, k]):
+            work[DZ_HI, k] = change + work[DZ_LO, k]
+        elif kind == LOWER or kind == LOWER + UPPER:
+            work[DZ_LO, k] = work[DZ_HI, k] - change
         for side in range(2):
             if _has(kind, side):
                 s, z, dz = work[S_LO + side, k], work[Z_LO + side, k], work[DZ_LO + side, k]

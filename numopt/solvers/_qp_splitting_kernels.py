@@ -32,12 +32,10 @@ SIDE, FACTORED_SIDE = range(2)
 
 # Places in `scalars`.
 (
-    PENALTY, COUNT, FACTORED, CHANGES, TOL, RESIDUAL, TRIED, SUSPECT, ROUNDS, FOUND, WARM, NEXT,
-    PROOF, STARTED, PRIMAL, DUAL, GAP, OBJECTIVE, SCALARS,
+    PENALTY, COUNT, FACTORED, CHANGES, TOL, RESIDUAL, TRIED, SUSPECT, ROUNDS, FOUND, FINISHING,
+    NEXT, PROOF, STARTED, PRIMAL, DUAL, GAP, OBJECTIVE, SCALARS,
 ) = range(19)  # fmt: skip
 
-# How the vectors of a fresh problem may be.
-FINE, CROSSED, NOT_FINITE = range(3)
 
 # What the factor is of.
 NOTHING, SPLITTING, FINISH = range(3)
@@ -54,6 +52,8 @@ ACTIVE, OUT = 1e-9, 1e10
 # The proximal term of the finish where P has a diagonal above a limit, relative to it.
 NEARLY, FLAT = 1e-9, 1e-3
 REFINEMENTS = 12
+# Multiplier of a side, beside the distance from it, from which on an interior point is at it.
+SHARE = 1e-4
 
 
 class Model(NamedTuple):
@@ -106,16 +106,17 @@ def _set_rho(work, scalars, n, rho):
 
 @inner
 def _load(model, data, work, scalars, start):
-    """Begin: scale the vectors of a problem and a start; what is wrong with them.
+    """Begin: scale the vectors of a problem and a start; False if sides cross or it is not finite.
 
-    `start`: x, y, z_lb, z_ub, tolerance, first penalty, whether to try a finish first.
+    `start`: x, y, z_lb, z_ub, tolerance, first penalty, whether to try a finish first (2: from
+    an interior point, whose multipliers are nowhere 0).
     """
     n, total = model.own.size, model.unit.size
     x, y, z_lb, z_ub, tol, rho, first = start
     factored = scalars[FACTORED]
     for k in range(SCALARS):
         scalars[k] = 0.0
-    scalars[TOL], scalars[WARM], scalars[PENALTY] = tol, first, rho
+    scalars[TOL], scalars[FINISHING], scalars[PENALTY] = tol, first, rho
     scalars[RESIDUAL], scalars[TRIED] = np.inf, 1.0
     # At this residual dx or dy is shown as a proof, which the problem then checks.
     scalars[PROOF] = 1e-6
@@ -133,7 +134,7 @@ def _load(model, data, work, scalars, start):
         work[Q, j] = model.cost * model.unit[j] * data.q[j]
         work[X, j] = work[OLD_X, j] = x[j] / model.unit[j]
     scalars[FACTORED] = factored if factored == FINISH else NOTHING
-    return CROSSED if crossed else FINE if size < np.inf else NOT_FINITE
+    return size < np.inf and not crossed
 
 
 @inner
@@ -378,8 +379,15 @@ def _build(factor, solve, numbers_of):
 
     @inner
     def attempt(model, data, work, sides, scalars, arguments, point, most):
-        """Finish from the sides that the splitting shows."""
+        """Finish from the sides that the splitting, or the start, shows."""
         n = model.own.size
+        if scalars[FINISHING] == 2:
+            _values(model, work[X], work[VALUES])
+            for k in range(model.unit.size):
+                near = work[HI, k] if work[Y, k] > 0 else work[LO, k]
+                if not abs(work[Y, k]) > SHARE * abs(near - work[VALUES, k]):
+                    work[Y, k] = 0.0
+        scalars[FINISHING] = 0
         for k in range(model.unit.size):
             y = work[Y, k]
             equal = work[LO, k] == work[HI, k]
@@ -394,23 +402,20 @@ def _build(factor, solve, numbers_of):
         model, data, work, sides, scalars, arguments, start, point, n, relaxation, polish, fresh
     ):  # fmt: skip
         s, size, total = scalars, model.own.size, model.unit.size
-        if fresh and _load(model, data, work, s, start) != FINE:
+        if fresh and not _load(model, data, work, s, start):
             return 0, BREAKDOWN
-        if n == 0:
-            return 0, RUNNING
-        if s[WARM] > 0:
-            s[WARM] = 0
-            s[COUNT] += 1
-            found = attempt(model, data, work, sides, s, arguments, point, polish)
-            return 1, DONE if found else RUNNING
         x, z, y, rho, b, v = work[X], work[Z], work[Y], work[RHO], work[B], work[V]
-        if s[STARTED] == 0:
-            s[STARTED] = 1
-            _values(model, x, work[VALUES])
-            for k in range(total):
-                z[k] = min(max(work[VALUES, k], work[LO, k]), work[HI, k])
-            _set_rho(work, s, size, s[PENALTY])
         for done in range(n):
+            if s[FINISHING] > 0:
+                if attempt(model, data, work, sides, s, arguments, point, polish):
+                    return done + 1, DONE
+                continue
+            if s[STARTED] == 0:
+                s[STARTED] = 1
+                _values(model, x, work[VALUES])
+                for k in range(total):
+                    z[k] = min(max(work[VALUES, k], work[LO, k]), work[HI, k])
+                _set_rho(work, s, size, s[PENALTY])
             if s[FACTORED] != SPLITTING and not refactored(model, work, s, arguments):
                 return done, BREAKDOWN
             keep = (s[COUNT] + 1) % CHECK == 0 or s[COUNT] + 1 == FIRST
@@ -446,9 +451,7 @@ def _build(factor, solve, numbers_of):
                 s[SUSPECT] = 0
                 return done + 1, code
             if polish and code == RUNNING and (worst <= 0.2 * s[TRIED] or s[COUNT] >= s[NEXT]):
-                s[TRIED], s[NEXT] = worst, 2 * s[COUNT]
-                if attempt(model, data, work, sides, s, arguments, point, polish):
-                    return done + 1, DONE
+                s[TRIED], s[NEXT], s[FINISHING] = worst, 2 * s[COUNT], 1
             if s[COUNT] % ADAPT == 0:
                 ratio = np.sqrt(primal / max(dual, 1e-300))
                 new = min(max(s[PENALTY] * ratio, LOW), HIGH)
@@ -463,7 +466,7 @@ def _build(factor, solve, numbers_of):
     ):  # fmt: skip
         """At most n iterations; how many were done and a code. Writes the point.
 
-        A solve begins with `fresh`; if it is to finish first, that is the first iteration.
+        A solve begins with `fresh`. An attempt to finish counts as an iteration.
         """
         model = _model(fixed, data)
         done, code = iterations(

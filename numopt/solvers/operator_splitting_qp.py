@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numopt.core.engine import DONE, INDEFINITE, INFEASIBLE, RUNNING, UNBOUNDED, Solver
+from numopt.core.engine import DONE, INDEFINITE, INFEASIBLE, UNBOUNDED, Solver
 from numopt.core.validate import require_count, require_positive
 from numopt.solvers import _qp_splitting_kernels as kernels
 from numopt.solvers._qp_adjoint import Adjoint
@@ -111,10 +111,7 @@ class OperatorSplittingQP(Solver):
             return None
         storage, point = prepared.storage(), np.empty(3 * prepared.n + prepared.m)
         state = State(prepared, storage, start, [point], {})
-        nit, code = self._run(problem, state, 1 if start[-1] else min(few, self.max_iter), True)
-        if code == RUNNING and start[-1] and few > 1:
-            done, code = self._run(problem, state, min(few, self.max_iter) - 1, False)
-            nit += done
+        nit, code = self._run(problem, state, min(max(few, 1), self.max_iter), True)
         found, scalars = None, storage.scalars.tolist()
         if code == DONE and scalars[kernels.FOUND]:
             certificate = problem.judged(*scalars[kernels.PRIMAL :], tol)
@@ -138,12 +135,13 @@ class OperatorSplittingQP(Solver):
         return state
 
     def _begin(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
-        n, vector = problem.size, problem._vector
+        n, vector, first = problem.size, problem._vector, 0
+        if self.polish and "y" in warm and "tried" not in warm:
+            first = 1 if "rho" in warm else 2
         return (
             vector(warm.get("x", x0), "x0", n), vector(warm.get("y"), "y", problem.n_rows),
             vector(warm.get("z_lb"), "z_lb", n), vector(warm.get("z_ub"), "z_ub", n), 0.9 * tol,
-            float(warm.get("rho", self.rho)),
-            self.polish > 0 and "y" in warm and "tried" not in warm,
+            float(warm.get("rho", self.rho)), first,
         )  # fmt: skip
 
     def _run(self, problem: Any, state: State, n: int, fresh: bool) -> tuple[int, int]:
