@@ -16,7 +16,7 @@ from numopt.solvers import _conic_kernels as kernels
 from numopt.solvers._conic_kernels import Kkt, Point, Room
 from numopt.solvers._conic_loop import FOR
 from numopt.solvers._conic_model import Model, prepare
-from numopt.solvers._conic_proofs import curved, farkas_of, recession
+from numopt.solvers._conic_proofs import curved, farkas_of, polished_ray, recession
 
 # Residuals at which multipliers (which can be polished) and a point are tried as proofs, or, where
 # there is a P, programs without it are; and from which on nothing helps.
@@ -70,7 +70,10 @@ class InteriorPointConic(Solver):
     Data are equilibrated (Ruiz), with one factor for each second-order cone. The matrix is
     quasi-definite once it is regularised by 1e-8: its L D L' needs no pivoting, is analysed once
     for all programs that came of one another by ``problem.replace(q=..., b=...)``, and solutions
-    are refined in the matrix itself. 8 to 25 iterations as a rule.
+    are refined in the matrix itself. 8 to 25 iterations as a rule. A start is returned if it meets
+    the tolerance, and is of no use otherwise. Without a solution, the embedding's point is tried as
+    a proof; with a quadratic objective, where that takes long, so are solutions of linear programs
+    over the cones.
 
     References
     ----------
@@ -171,7 +174,10 @@ class InteriorPointConic(Solver):
         if not certificate.met(certificate.tol) and bent and "looked" not in verdict:
             verdict["looked"] = True
             inner = _WithoutProofs(max_iter=self.max_iter, tol=1e-10, time_limit=time_left())
-            ray, certificate = problem.repaired_ray(run(inner, recession(problem), warn=False).x)
+            found = run(inner, recession(problem, model.D), warn=False)
+            ray, certificate = problem.repaired_ray(found.x)
+            if not certificate.met(certificate.tol):
+                ray, certificate = problem.repaired_ray(polished_ray(problem, model.D, found.x))
         if not certificate.met(certificate.tol):
             return False
         # A ray says something only if there is a point to start from.

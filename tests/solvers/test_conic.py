@@ -260,6 +260,32 @@ def test_units_of_the_point(solver, power):
     assert result.fun == pytest.approx(expected.fun, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_units_apart_by_many_orders_of_magnitude(verdict):
+    """Columns, sides and objective each in units of their own: no wrong claim, few without one."""
+    found = 0
+    for seed in range(20):
+        rng = np.random.default_rng(10_000 + seed)
+        arrays = naive.draw(rng, verdict)
+        unit, side, cost = (
+            10.0 ** rng.uniform(-4, 4, arrays["q"].size),
+            *10.0 ** rng.uniform(-5, 5, 2),
+        )
+        problem = ConicProgram(
+            P=unit[:, None] * arrays["P"] * unit * cost,
+            q=unit * arrays["q"] * cost * side,
+            A=arrays["A"] * unit,
+            b=arrays["b"] * side,
+            cones=arrays["cones"],
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", numopt.ConvergenceWarning)
+            result = InteriorPointConic().solve(problem)
+        assert result.status in (VERDICTS[verdict], 1, 7)
+        found += result.status == VERDICTS[verdict]
+    assert found >= (20 if verdict == "solvable" else 16)
+
+
 @both
 def test_a_p_that_is_not_convex_is_named(solver):
     problem = ConicProgram(np.diag([1.0, -1.0]), [0.0, 0.0], -np.eye(2), [0, 0], {"soc": [2]})
