@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numopt.problems._dag_data import CHUNK
+from numopt.problems._dag_data import PIECE
 
 # Part of a function that those before it leave unexplained, below which it is one of them.
 DISTINCT = 1e-7
@@ -94,8 +94,9 @@ def _uncorrelated(Z: np.ndarray) -> np.ndarray:
 def expanded_gram(basis: Basis, X: np.ndarray, variances: np.ndarray) -> np.ndarray:
     """Second moments (d q, d q) of all functions; those that are 0 get their column's variance."""
     q, n = basis.per_column, len(X)
-    rows = max(CHUNK // q, 1)
-    H = np.zeros((variances.size * q, variances.size * q))
+    size = variances.size * q
+    rows = max(PIECE // size, 4 * size)
+    H = np.zeros((size, size))
     for start in range(0, n, rows):
         Z = basis.expand(X[start : start + rows])
         H += Z.T @ Z

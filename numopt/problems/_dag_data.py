@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from numopt.core.validate import as_array, require_count
+from numopt.core.validate import as_array, require_count, require_finite
 
-# Rows multiplied at a time.
-CHUNK = 65_536
+# Entries of the rows multiplied at a time.
+PIECE = 131_072
 # Variance, relative to the mean square, that is rounding of a constant.
 CONSTANT = 1e-14
 
@@ -52,44 +52,84 @@ def as_rows(X: Any) -> np.ndarray:
 
 
 def moments_of_rows(X: np.ndarray, centred: bool) -> np.ndarray:
-    """X'X / n, about the column means if `centred`; a slice of rows at a time."""
-    n, d = X.shape
-    mean = X.mean(0) if centred else np.zeros(d)
-    if n <= CHUNK:
-        rows = X - mean if centred else X
-        return rows.T @ rows / n
-    G = np.zeros((d, d))
-    for start in range(0, n, CHUNK):
-        rows = X[start : start + CHUNK] - mean
-        G += rows.T @ rows
-    return G / n
+    """X'X / n, about the column means if `centred`."""
+    sums = Sums(X.shape[1], centred)
+    sums.add(X)
+    return sums.S / sums.n
 
 
 def mean_squares(X: np.ndarray) -> np.ndarray:
     """Mean of the squares of each column."""
-    return np.einsum("ij,ij->j", X, X) / len(X)
+    return np.asarray(np.einsum("ij,ij->j", X, X) / len(X))
 
 
 def moments_of_chunks(chunks: Iterable[Any], centred: bool) -> tuple[np.ndarray, int]:
     """The same in one pass over chunks of rows, and the number of rows."""
-    n, mean, S = 0, np.zeros(0), np.zeros((0, 0))
-    for number, chunk in enumerate(chunks):
-        rows = as_rows(chunk.compute() if hasattr(chunk, "compute") else chunk)
-        m, d = rows.shape
-        if n == 0:
-            mean, S = np.zeros(d), np.zeros((d, d))
-        elif d != mean.size:
-            raise ValueError(f"chunk {number} has {d} columns, those before it {mean.size}")
-        centre = rows.mean(0) if centred else np.zeros(d)
-        rows = rows - centre
-        shift = centre - mean
-        # Sums about the common mean: no cancellation however far the data are from 0.
-        S += rows.T @ rows + np.outer(shift, shift) * (n * m / (n + m))
-        mean += shift * (m / (n + m))
-        n += m
-    if n == 0:
+    sums = None
+    for number, chunk in enumerate(_blocks(chunks)):
+        rows = chunk.compute() if hasattr(chunk, "compute") else chunk
+        plain = type(rows) is np.ndarray and rows.ndim == 2 and rows.dtype == np.float64
+        if not plain or 0 in rows.shape:
+            rows = as_rows(rows)
+        if sums is None:
+            sums = Sums(rows.shape[1], centred)
+        elif rows.shape[1] != sums.mean.size:
+            raise ValueError(
+                f"chunk {number} has {rows.shape[1]} columns, those before it {sums.mean.size}"
+            )
+        sums.add(rows, f"chunk {number}")
+    if sums is None:
         raise ValueError("chunks holds no rows")
-    return S / n, n
+    return sums.S / sums.n, sums.n
+
+
+def _blocks(chunks: Any) -> Iterable[Any]:
+    """Blocks of rows of a Dask array or DataFrame; other things as they are."""
+    if not hasattr(chunks, "to_delayed"):
+        return chunks  # type: ignore[no-any-return]
+    if hasattr(chunks, "rechunk"):
+        chunks = chunks.rechunk({1: -1})
+    blocks = chunks.to_delayed()
+    return blocks.ravel() if hasattr(blocks, "ravel") else blocks  # type: ignore[no-any-return]
+
+
+class Sums:
+    """Sums of products about the common mean, of rows that come one piece after the other."""
+
+    def __init__(self, d: int, centred: bool):
+        self.n, self.mean, self.S, self.centred = 0, np.zeros(d), np.zeros((d, d)), centred
+        # Pieces stay in the cache while they are checked, centred and multiplied.
+        self.piece = max(PIECE // d, 4 * d)
+
+    def add(self, X: np.ndarray, name: str = "X") -> None:
+        """Take in more rows."""
+        if len(X) <= self.piece:
+            self._add(X, X, name)
+            return
+        room = np.empty((self.piece, X.shape[1]))
+        for start in range(0, len(X), self.piece):
+            self._add(X[start : start + self.piece], X, name, room)
+
+    def _add(
+        self, rows: np.ndarray, X: np.ndarray, name: str, room: np.ndarray | None = None
+    ) -> None:
+        m = len(rows)
+        with np.errstate(over="ignore", invalid="ignore"):
+            centre = np.full(m, 1.0 / m) @ rows
+        if not np.isfinite(centre).all():  # a mean is finite if all entries are, or it overflows
+            require_finite(X, name)
+        if not self.centred:
+            self.S += rows.T @ rows
+            self.n += m
+            return
+        rows = np.subtract(rows, centre, out=None if room is None else room[:m])
+        # No cancellation however far the data are from 0.
+        shift = centre - self.mean
+        self.S += rows.T @ rows
+        if self.n:
+            self.S += np.outer(shift, shift) * (self.n * m / (self.n + m))
+        self.mean += shift * (m / (self.n + m))
+        self.n += m
 
 
 def as_gram(gram: Any) -> np.ndarray:

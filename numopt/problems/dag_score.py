@@ -241,6 +241,7 @@ class DagScore(Problem):
         ----------
         chunks : iterable of arrays (m_k, d)
             Blocks of rows; objects with ``compute()``, such as delayed Dask blocks, are computed.
+            Or a Dask array or DataFrame, of which one block of rows is in memory at a time.
         **fields
             The other fields of `DagScore`.
         """

@@ -237,10 +237,11 @@ def _exchange(local, G, j, m, k, v, half):
 
 @inner
 def score(local, j, order, stop, code):
-    """`grow_shrink`, remembered; `code` is the sum of the codes of order[:stop]."""
-    key = code ^ local.codes[1, j]
-    key = (key ^ (key >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    key |= np.uint64(1)
+    """`grow_shrink`, remembered; `code` is the sum of the codes of order[:stop].
+
+    Sums without carry of random codes are random themselves: they serve as hashes as they are.
+    """
+    key = code ^ local.codes[1, j] | np.uint64(1)
     mask = np.uint64(local.keys.size - 1)
     place = (key >> np.uint64(32)) & mask
     while local.keys[place] != 0:

@@ -51,7 +51,8 @@ def states_of(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _enter(layer, key, value, last):
     """Note a state with its least value."""
     mask = layer.keys.size - 1
-    place = (key ^ (key >> 17) ^ (key >> 31)) * 2654435761 & mask
+    mixed = (key & 0x3FFFFFFF) * 0x9E3779B1 + (key >> 30) * 0x27D4EB2F  # below 2^63
+    place = mixed >> 20 & mask
     while layer.keys[place] >= 0 and layer.keys[place] != key:
         place = (place + 1) & mask
     if layer.keys[place] < 0:

@@ -1,5 +1,7 @@
 """DagScore: objectives and certificates against plain formulas, input of all kinds."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -108,6 +110,72 @@ def test_chunks_give_the_same_moments():
     assert parts.n_samples == 200
     far = DagScore.from_chunks([X[:100] + 1e8, X[100:] + 1e8])
     np.testing.assert_allclose(far.covariance, whole.covariance, rtol=1e-6, atol=1e-6)
+
+
+def test_one_pass_keeps_nothing():
+    blocks = [RNG.standard_normal((5000, 6)) @ RNG.standard_normal((6, 6)) + k for k in range(3)]
+    given = 0
+
+    def stream():
+        nonlocal given
+        for k in range(300):
+            given += 1
+            yield blocks[k % 3].copy()
+
+    tracemalloc.start()
+    problem = DagScore.from_chunks(stream())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert given == 300
+    assert problem.n_samples == 1_500_000
+    assert peak < 6 * blocks[0].nbytes  # of 300 blocks
+    whole = np.cov(np.concatenate(blocks).T, bias=True)
+    np.testing.assert_allclose(problem.covariance, whole, rtol=1e-10, atol=1e-10)
+    raw = DagScore.from_chunks(blocks, fit_intercept=False)
+    plain = sum(block.T @ block for block in blocks) / 15_000
+    np.testing.assert_allclose(raw.covariance, plain, rtol=1e-12)
+
+
+def test_blocks_that_are_computed():
+    class Later:
+        def __init__(self, rows):
+            self.rows = rows
+
+        def compute(self):
+            return self.rows
+
+    class Table:
+        def to_delayed(self):
+            return [Later(pd.DataFrame(X[:77])), Later(X[77:].astype(np.float32))]
+
+    whole = DagScore(X).covariance
+    for chunks in (Table(), Table().to_delayed(), [X[:10].tolist(), X[10:]]):
+        parts = DagScore.from_chunks(chunks, score="bic")
+        assert parts.n_samples == 200
+        np.testing.assert_allclose(parts.covariance, whole, rtol=1e-5)
+
+
+def test_dask_arrays():
+    dask = pytest.importorskip("dask.array")
+    for chunks in ((30, 6), (200, 2)):
+        parts = DagScore.from_chunks(dask.from_array(X, chunks=chunks), score="bic")
+        assert parts.n_samples == 200
+        np.testing.assert_allclose(parts.covariance, DagScore(X).covariance, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "chunks, words",
+    [
+        ([], "chunks holds no rows"),
+        ([X, X[:, :4]], "chunk 1 has 4 columns, those before it 6"),
+        ([X, np.where(X == X[3, 2], np.nan, X)], r"chunk 1 has nan at index \(3, 2\)"),
+        ([X[:0]], "rows and columns"),
+        ([X[0]], "2-D"),
+    ],
+)
+def test_bad_chunks_are_named(chunks, words):
+    with pytest.raises(ValueError, match=words):
+        DagScore.from_chunks(chunks)
 
 
 def test_frames_integers_and_float32():

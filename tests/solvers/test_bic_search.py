@@ -12,6 +12,7 @@ from numopt.problems._dag_graph import cpdag
 from numopt.solvers import BOSS, ExactOrder, _dag_bic, _dag_dp
 from numopt.solvers._dag_equivalence import node_score
 from tests.helpers import dags
+from tests.helpers.processes import fresh
 
 DATA = Path(__file__).parents[1] / "data" / "dags"
 
@@ -184,3 +185,28 @@ def test_too_many_nodes_for_exact_search():
     problem = DagScore(np.random.default_rng(0).standard_normal((60, 23)), score="bic")
     with pytest.raises(ValueError, match="at most max_nodes = 22 nodes, got 23"):
         ExactOrder().solve(problem)
+
+
+def test_kernels_run_as_plain_python(tmp_path):
+    script = """
+        import json, warnings
+        warnings.simplefilter("error")  # integers must not overflow
+        import numpy as np, numopt
+        from numopt.problems import DagScore
+        from numopt.solvers import BOSS, ExactOrder, OrderBranchAndBound
+        X = np.random.default_rng(0).standard_normal((60, 5)) @ np.tri(5)
+        problem, funs = DagScore(X, score="bic"), []
+        for solver in (
+            ExactOrder(), BOSS(restarts=1, random_state=0),
+            OrderBranchAndBound(restarts=0, pattern_size=3, splits=1, random_state=0),
+        ):
+            funs.append(numopt.solve(problem, solver).fun)
+        for options in ({}, {"alpha": 0.1}, {"splines": 2}, {"splines": 2, "alpha": 0.1}):
+            funs.append(numopt.solve(DagScore(X, **options)).fun)
+        print(json.dumps(funs))
+    """
+    funs = fresh(script, NUMBA_DISABLE_JIT="1", NUMOPT_CACHE_DIR=str(tmp_path)).result
+    X = np.random.default_rng(0).standard_normal((60, 5)) @ np.tri(5)
+    assert funs[:3] == pytest.approx([numopt.solve(DagScore(X, score="bic"), "exact").fun] * 3)
+    models = ({}, {"alpha": 0.1}, {"splines": 2}, {"splines": 2, "alpha": 0.1})
+    assert funs[3:] == pytest.approx([numopt.solve(DagScore(X, **model)).fun for model in models])
