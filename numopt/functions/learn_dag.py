@@ -211,10 +211,11 @@ def _warn(problem: DagScore, result: Result, threshold: float) -> None:
     changed = int(np.triu((mine != other) | (mine != other).T).sum())
     result.changed_by_standardising = changed
     if changed > 0.2 * max(int(mine.sum()), 1):
+        variances = problem.covariance.diagonal()
+        correlation = report.rank_correlation(result.order, np.log(variances))
         warnings.warn(
             f"standardised data give another graph ({changed} edges differ of {int(mine.sum())}): "
             "directions rest on the columns' units (rank correlation of order and variance "
-            f"{result.diagnostics['variance_rank_correlation']:.2f}); if these mean nothing, use "
-            "score 'bic'",
+            f"{correlation:.2f}); if these mean nothing, use score 'bic'",
             stacklevel=_user_frame() - 1,
         )

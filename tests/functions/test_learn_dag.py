@@ -206,6 +206,16 @@ def test_varsortability():
     assert report.varsortability(W, [1, 1, 1, 1]) == 0.5
 
 
+@pytest.mark.parametrize("values", [[3.0, 1.0, 4.0, 1.5, 9.0], [1.0, 2.0, 1.0, 1.0, 2.0]])
+def test_rank_correlation(values):
+    from scipy.stats import spearmanr
+
+    order = np.random.default_rng(0).permutation(5)
+    found = report.rank_correlation(order, np.array(values))
+    assert found == pytest.approx(spearmanr(np.argsort(order), values).statistic)
+    assert report.rank_correlation(order, np.ones(5)) == 0.0
+
+
 def test_confidence_intervals_are_those_of_regression():
     X, W = drawn(6, n=100)
     problem = DagScore(X)
