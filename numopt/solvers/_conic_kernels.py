@@ -229,8 +229,7 @@ def correct(cones, point, room, mu):
         f[i] = (f[i] * g[i] - mu) / p[i]
     for c in range(cones.starts.size - 1):
         a, e = cones.starts[c], cones.starts[c + 1]
-        first, dot = 0.0, 0.0
-        f0, g0 = f[a], g[a]
+        f0, g0, dot = f[a], g[a], 0.0
         first = f0 * g0 - mu
         length = tail_norm(p, a, e)
         for k in range(a + 1, e):
@@ -281,8 +280,6 @@ def longest(cones, v, d, most):
 def push_inside(cones, v):
     """Move v along the cones' centre until it lies well inside."""
     least, total, count = np.inf, 0.0, degree(cones)
-    for i in range(cones.zero):
-        v[i] = 0.0
     for i in range(cones.zero, cones.nonneg):
         least = min(least, v[i])
         total += max(v[i], 0.0)

@@ -203,12 +203,10 @@ def _build(factor, solve):
             if both or part == 1:
                 for i in range(m):
                     point.z[i] = room.step[n + i]
+        for i in range(cones.zero):
+            point.s[i] = 0.0
         push_inside(cones, point.s)
-        for i in range(cones.zero):
-            room.target[i] = point.z[i]
         push_inside(cones, point.z)
-        for i in range(cones.zero):
-            point.z[i] = room.target[i]
         scalars[SHIFT] = LEAST
         evaluate(model, point)
         remember(point, best)
