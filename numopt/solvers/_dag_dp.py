@@ -11,6 +11,9 @@ import numpy as np
 
 from numopt.core.jit import inner, kernel
 
+# Scores that are equal up to this, relative to their size, are.
+TIE = 1e-11
+
 
 @kernel
 def log_determinants(G, out):
@@ -116,7 +119,8 @@ def best_order(tables, after, order):
             if S >> j & 1 and not S & after[j]:
                 rest = S & ~(1 << j)
                 total = best[rest] + tables[j, _squeeze(rest, j)]
-                if total < least:
+                # Equivalent graphs tie: which of them is found must not hang on rounding.
+                if total < least - TIE * abs(total):
                     least, last = total, j
         order[t] = last
         S &= ~(1 << last)
