@@ -316,8 +316,33 @@ def expand(data, R, steps, sides, x, y, z_lb, z_ub, proof):
             x[j] = (goal - total) / a
 
 
+def _nothing_to_do(arrays: Arrays) -> bool:
+    """Whether no reduction applies, by NumPy alone: most problems then compile none of them."""
+    P, A, _, l, u, lb, ub = arrays  # noqa: E741
+    n, m = lb.size, l.size
+    if (A.data == 0).any() or (P.data == 0).any():
+        return False
+    if (lb == ub).any() or ((l == -np.inf) & (u == np.inf)).any():
+        return False
+    in_row = np.bincount(A.indices, minlength=m)
+    in_column, in_P = np.diff(A.indptr), np.diff(P.indptr)
+    free = (lb == -np.inf) & (ub == np.inf)
+    if (in_row < 2).any() or ((in_P == 0) & ((in_column == 0) | (free & (in_column == 1)))).any():
+        return False
+    # Multiples of a row have equal sums of random weights, in units of its first entry.
+    columns = np.repeat(np.arange(n), in_column)
+    weights = np.random.default_rng(0).random(n) + 1.0
+    first = np.zeros(m)
+    first[A.indices[::-1]] = A.data[::-1]
+    codes = np.bincount(A.indices, A.data * weights[columns], minlength=m) / first
+    codes.sort()
+    return not (np.diff(codes) <= 1e-9 * np.abs(codes[1:])).any()
+
+
 def presolve(arrays: Arrays) -> Reduced | None:
     """Reduce a problem, or None where there is nothing to gain."""
+    if _nothing_to_do(arrays):
+        return None
     P, A, q, l, u, lb, ub = arrays  # noqa: E741
     n, m = q.size, l.size
     R = by_rows(A, m)

@@ -11,8 +11,8 @@ from numopt.problems import _qp_kernels as kernels
 
 # P counts as convex if adding this much of its diagonal makes it definite.
 ROUNDING = 1e-10
-# Variables up to which a dense factorisation is there at once.
-SMALL = 64
+# Variables up to which a dense factorisation is there at once; that, if P is dense.
+SMALL, LARGE = 64, 1000
 
 
 def curvature(P: Any) -> tuple[int, np.ndarray | None] | None:
@@ -27,7 +27,9 @@ def curvature(P: Any) -> tuple[int, np.ndarray | None] | None:
             k = int(np.argmax(np.abs(Pd)))
             d[k] = -np.sign(Pd[k]) * min(1.0, abs(Pd[k]) / max(P[k, k], 1e-300))
         return row, d
-    if dominant or (P.shape[0] <= SMALL and _surely_definite(P)):
+    n = P.shape[0]
+    dense = n <= SMALL or (n <= LARGE and 4 * P.nnz >= n * n)
+    if dominant or (dense and _surely_definite(P)):
         return None
     factor = _definite(P)
     return None if factor.ok else (int(factor.bad_row or 0), _descent(P, factor))
