@@ -143,7 +143,8 @@ class QuadraticProgram(Problem):
         P, A = own["P"], own["A"]
         new = P.indices, P.indptr, A.indices, A.indptr
         old = own.get("_pattern", new)
-        if not all(a is b or np.array_equal(a, b) for a, b in zip(old, new, strict=True)):
+        pairs = zip(old, new, strict=True)
+        if not all(a is b or (a.size == b.size and a.tobytes() == b.tobytes()) for a, b in pairs):
             old = new
         own["_pattern"] = old
         own.pop("_convex", None)
@@ -400,6 +401,10 @@ def _by_columns(value: Any, name: str) -> Any:
     if not sp.issparse(M):
         M = sp.csc_array(np.asarray(M, np.float64))
     index = np.int32 if max(M.nnz, *M.shape) < 2**31 else np.int64
+    stored = M.data, M.indices, M.indptr
+    if M.data.dtype is FLOAT and all(part.flags.carray for part in stored):
+        if M.indices.dtype == M.indptr.dtype == index:
+            return M
     parts = (
         np.require(M.data, np.float64, ["C", "A", "W"]),
         np.require(M.indices, index, ["C", "A", "W"]),
