@@ -12,6 +12,7 @@ from numopt.core.stubs import (
     at,
     conjugate_1d,
     conjugate_bound_1d,
+    curvature_1d,
     prox_1d,
     subdiff_distance_1d,
     value_1d,
@@ -79,6 +80,10 @@ class Weighted(Composed):
     def conjugate_bound_1d(self, j):
         w = self.weights[j]
         return w * conjugate_bound_1d(self.base, j) if w < np.inf else w
+
+    def curvature_1d(self, j):
+        w = self.weights[j]
+        return w * curvature_1d(self.base, j) if w < np.inf else w
 
     @property
     def concavity(self) -> float:

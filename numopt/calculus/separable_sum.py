@@ -13,6 +13,7 @@ from numopt.core.block import block, handed_on
 from numopt.core.stubs import (
     conjugate_1d,
     conjugate_bound_1d,
+    curvature_1d,
     prox_1d,
     subdiff_distance_1d,
     value_1d,
@@ -150,6 +151,11 @@ class SeparableSum(_SumForms):
         if j < self.cut:
             return conjugate_bound_1d(self.first, j)
         return conjugate_bound_1d(self.others, j - self.cut)
+
+    def curvature_1d(self, j):
+        if j < self.cut:
+            return curvature_1d(self.first, j)
+        return curvature_1d(self.others, j - self.cut)
 
     def value_of(self, x):
         return value_part(self.first, x[: self.cut]) + value_part(self.others, x[self.cut :])

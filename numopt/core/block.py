@@ -31,6 +31,7 @@ SCALAR_METHODS = {
     "hessian_1d": "z, i",  # its second derivative
     "conjugate_1d": "u, i",  # convex conjugate
     "conjugate_bound_1d": "j",  # largest |u| at which the conjugate is finite
+    "curvature_1d": "j",  # r of a quadratic penalty r x^2 / 2
 }
 VECTOR_METHODS = {
     "value_of": "x",  # value at a vector

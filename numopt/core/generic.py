@@ -16,6 +16,7 @@ from numopt.core.stubs import (
     at,
     conjugate_1d,
     conjugate_bound_1d,
+    curvature_1d,
     dual_terms,
     fixed_point_residual,
     gradient_1d,
@@ -78,6 +79,11 @@ def _conjugate_1d(block, u, i):
 @generic(conjugate_bound_1d)
 def _conjugate_bound_1d(penalty, j):
     return method_of(penalty, "conjugate_bound_1d") or (lambda penalty, j: 0.0)
+
+
+@generic(curvature_1d)
+def _curvature_1d(penalty, j):
+    return method_of(penalty, "curvature_1d")
 
 
 @generic(at)

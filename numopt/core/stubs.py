@@ -45,6 +45,11 @@ def conjugate_bound_1d(penalty, j):
     return penalty.conjugate_bound_1d(j) if hasattr(penalty, "conjugate_bound_1d") else 0.0
 
 
+def curvature_1d(penalty, j):
+    """r where coordinate j's penalty is r x^2 / 2."""
+    return penalty.curvature_1d(j)
+
+
 def at(value, j):
     """Entry j of an array, or the number itself: blocks take either for bounds and weights."""
     return value[j] if np.ndim(value) else value

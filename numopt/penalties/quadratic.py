@@ -57,6 +57,9 @@ class Ridge(Penalty):
             return u * u / (2 * self.alpha)
         return u * 0 if u == 0 else u * 0 + np.inf
 
+    def curvature_1d(self, j):
+        return self.alpha
+
     def alpha_max(self, grad0: Any) -> float:
         """Infinite, unless 0 is optimal for every alpha."""
         return float(np.inf) if np.any(grad0) else 0.0
@@ -118,3 +121,6 @@ class Zero(Penalty):
 
     def conjugate_1d(self, u, j):
         return u * 0 if u == 0 else u * 0 + np.inf
+
+    def curvature_1d(self, j):
+        return 0.0

@@ -20,6 +20,10 @@ from numopt.problems._base import Problem
 FIXED_POINT = "(|x - prox(x - s g)| + eps |x|) / (s alpha_max), s = 1/L"
 
 
+# Columns from which a Gram matrix costs more than conjugate gradients.
+MANY = 2000
+
+
 class CompositeData(NamedTuple):
     """A `Composite` as kernels see it, all in one working precision."""
 
@@ -128,8 +132,14 @@ class Composite(Problem):
 
     @property
     def default_solver(self) -> str:  # type: ignore[override]
-        """Coordinate descent for sums over coordinates or groups, else proximal gradient."""
+        """By the penalty: coordinate descent for sums over coordinates or groups.
+
+        Proximal gradient for others, Newton's method with conjugate gradients where a quadratic
+        penalty makes thousands of nonzero coefficients.
+        """
         offers = self.penalty.offers
+        if self.size > MANY and offers("curvature_1d") and self.loss.offers("hessian_1d"):
+            return "truncated-newton"
         splits = (offers("prox_1d") and offers("value_1d")) or offers("prox_group")
         bends = self.loss.offers("hessian_1d") or self.loss.offers("probabilities")
         return "working-set-cd" if splits and bends else "prox-grad"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import get_lapack_funcs
 
+from numopt.core.blas import one_blas_thread
 from numopt.core.engine import time_left
 from numopt.core.jit import kernel
 from numopt.core.matrices import col_axpy
@@ -15,6 +17,8 @@ from numopt.solvers._units import add_curvatures, reach, slopes_on, sweep, value
 
 # Rows of the working set's columns that are multiplied at once: they stay in the cache.
 CHUNK = 2**17
+# Size of a factorisation, flops of a product, from which on BLAS uses threads, and should.
+SMALL, LARGE = 64, 1e9
 
 
 class Model(NamedTuple):
@@ -129,15 +133,17 @@ def gram_of(source: Any, index: np.ndarray, h: np.ndarray, old: np.ndarray) -> n
     n, root = h.size, np.sqrt(h)
     step = min(n, max(256, CHUNK // max(m, 1)))
     block = np.empty((step, m), h.dtype, "F")
-    for begin in range(0, n, step):
-        stop = min(n, begin + step)
-        part = block[: stop - begin]
-        take_rows(source, index, begin, stop, root, block)
-        product = part.T @ part[:, k:]  # for k = 0 BLAS computes one half of it
-        if begin == 0:
-            gram[:, k:] = product
-        else:
-            gram[:, k:] += product
+    threads_pay = m < SMALL or n * m * (m - k) > LARGE
+    with nullcontext() if threads_pay else one_blas_thread():
+        for begin in range(0, n, step):
+            stop = min(n, begin + step)
+            part = block[: stop - begin]
+            take_rows(source, index, begin, stop, root, block)
+            product = part.T @ part[:, k:]  # for k = 0 BLAS computes one half of it
+            if begin == 0:
+                gram[:, k:] = product
+            else:
+                gram[:, k:] += product
     gram[k:, :k] = gram[:k, k:].T
     return gram
 
@@ -248,7 +254,8 @@ def minimise(penalty: Any, model: Model, tol: float, newton: bool, concavity: fl
         if worst <= tol or time_left() < 0:
             return
         if newton and stable:
-            _newton_steps(penalty, model, slopes, place)
+            with one_blas_thread() if m >= SMALL else nullcontext():
+                _newton_steps(penalty, model, slopes, place)
 
 
 def _newton_steps(penalty: Any, model: Model, slopes: np.ndarray, place: np.ndarray) -> None:

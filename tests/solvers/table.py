@@ -11,7 +11,7 @@ import scipy.optimize
 import scipy.sparse
 
 from numopt.losses import LeastSquares, Logistic
-from numopt.penalties import L1, MCP, GroupLasso
+from numopt.penalties import L1, MCP, GroupLasso, Ridge
 from numopt.problems import (
     Composite,
     ConicProgram,
@@ -33,6 +33,7 @@ from numopt.solvers import (
     NonconvexAcceleratedGradient,
     OperatorSplittingQP,
     ProximalGradient,
+    TruncatedNewton,
     WorkingSetCD,
 )
 from numopt.splittings import lasso
@@ -116,6 +117,11 @@ def draw_classes(rng: np.random.Generator, n: int = 90, p: int = 20) -> Arrays:
     return {"A": A, "y": y, "alpha": 0.05}
 
 
+def bounded_strength(arrays: Arrays) -> Arrays:
+    """For penalties that no strength makes 0: what `alpha` is to others."""
+    return {"A": arrays["A"], "y": arrays["y"], "rho": arrays["alpha"]}
+
+
 def draw_portfolio(rng: np.random.Generator, n: int = 30, p: int = 12) -> Arrays:
     A = rng.standard_normal((n, p))
     return {"A": A, "y": A @ rng.dirichlet(np.full(p, 0.3)) + 0.1 * rng.standard_normal(n)}
@@ -134,6 +140,20 @@ def lasso_residual(arrays: Arrays, result: Any) -> float:
     A, y, x = dense(arrays["A"]), np.float64(arrays["y"]), np.float64(result.x)
     g = A.T @ (A @ x - y) / y.size
     return relative(naive.distance_l1(x, g, arrays["alpha"]), A.T @ y / y.size)
+
+
+def ridge_residual(arrays: Arrays, result: Any) -> float:
+    A, y, x = dense(arrays["A"]), np.float64(arrays["y"]), np.float64(result.x)
+    g = A.T @ (A @ x - y) / y.size + arrays["rho"] * x
+    return relative(np.max(np.abs(g), initial=0.0), A.T @ y / y.size)
+
+
+def smooth_classes_residual(arrays: Arrays, result: Any) -> float:
+    A, y, x = dense(arrays["A"]), np.float64(arrays["y"]), np.float64(result.x)
+    r = naive.loss_gradient("logistic", y, A @ x + np.float64(result.intercept))
+    null = naive.loss_gradient("logistic", y, np.full(y.size, naive.intercept_alone("logistic", y)))
+    distance = np.max(np.abs(A.T @ r + arrays["rho"] * x), initial=0.0)
+    return relative(max(distance, abs(r.sum())), A.T @ null)
 
 
 def triples(p: int) -> np.ndarray:
@@ -187,6 +207,23 @@ LASSO = Generator(
     lambda rng: rng.standard_normal(60),
     matrix="A",
     scaled=scale_lasso,
+)
+RIDGE = Generator(
+    "ridge",
+    lambda rng: bounded_strength(draw_regression(rng)),
+    lambda A, y, rho: Composite(LeastSquares(y), A, Ridge(rho)),
+    ridge_residual,
+    lambda rng: rng.standard_normal(60),
+    matrix="A",
+    scaled=lambda arrays, factor: ({**arrays, "y": arrays["y"] * factor}, factor),
+)
+SMOOTH_CLASSES = Generator(
+    "logistic-ridge",
+    lambda rng: bounded_strength(draw_classes(rng)),
+    lambda A, y, rho: Composite(Logistic(y), A, Ridge(rho), fit_intercept=True),
+    smooth_classes_residual,
+    lambda rng: rng.standard_normal(20),
+    matrix="A",
 )
 GROUPS = Generator(
     "least-squares-groups",
@@ -484,6 +521,7 @@ ROWS = [
     Row(ProximalGradient(), (LASSO, CLASSES, PORTFOLIO, BOWL_L1, BOWL_ON_BOX), hard=HARD_LASSO),
     Row(NonconvexAcceleratedGradient(), (LASSO, CLASSES, BOWL_L1), hard=HARD_LASSO),
     Row(WorkingSetCD(), (LASSO, CLASSES, GROUPS), hard=HARD_LASSO),
+    Row(TruncatedNewton(), (RIDGE, SMOOTH_CLASSES)),
     Row(ADMM(), (LASSO, SPLIT), hard=HARD_LASSO),
     Row(OperatorSplittingQP(), (PROGRAM,)),
     Row(InteriorPointQP(), (PROGRAM,)),
