@@ -54,6 +54,8 @@ class Prepared:
         The scaled program as `_qp_splitting_kernels` takes it.
     n, m : int
         Variables, rows.
+    entries : float
+        Touched by an iteration.
     """
 
     def __init__(self, problem: Any, latest: Prepared | None):
@@ -68,6 +70,7 @@ class Prepared:
         self.signs[n:] = -1
         self.pool: list[Storage] = [] if latest is None else latest.pool
         self.method = self.analysis.faster
+        self.entries = 4.0 * self.analysis.nnz + 10.0 * (n + m) + 20.0
         self.fixed = (
             P.data, A.data, self.unit, own, known.diagonal, self.analysis.order, self.cost
         )  # fmt: skip

@@ -105,7 +105,7 @@ class OperatorSplittingQP(Solver):
     def at_once(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
         """A finish from a warm start, a few iterations otherwise, in one compiled call."""
         prepared = prepare(problem)
-        few = int(FIRST_WORK / _entries(prepared))
+        few = int(FIRST_WORK / prepared.entries)
         start = self._begin(problem, x0, warm, tol)
         if not prepared.convex or not (few or start[-1]):
             return None
@@ -185,7 +185,7 @@ class OperatorSplittingQP(Solver):
         return state.claim.get("reason", "")
 
     def work(self, problem: Any) -> float:
-        entries = _entries(prepare(problem))
+        entries = prepare(problem).entries
         # Chunks are for the clock: iterations stop by themselves, so the first reaches a check.
         return entries / kernels.CHECK if entries < LARGE else entries
 
@@ -203,11 +203,6 @@ class OperatorSplittingQP(Solver):
 
     def _tol(self, problem: Any) -> float:
         return self.tol if self.tol is not None else problem.default_tol
-
-
-def _entries(prepared: Prepared) -> float:
-    """Entries touched by an iteration."""
-    return 4.0 * prepared.analysis.nnz + 10.0 * (prepared.n + prepared.m) + 20.0
 
 
 def _described(problem: Any, point: np.ndarray, scalars: list[float]) -> dict[str, Any]:
