@@ -117,7 +117,10 @@ class InteriorPointQP(Solver):
         if self.max_iter == 0 or not problem.convex:
             return None
         if warm or x0 is not None:
-            _start(problem, x0, warm)
+            given = _start(problem, x0, warm)
+            certificate = problem.certificate(**given).at(tol)
+            if certificate.met(tol):
+                return _described(given), certificate, 0
         if "y" in warm and "z_ub" in warm:
             found = _FINISH.at_once(problem, x0, dict(warm), tol)
             if found is not None:
