@@ -203,7 +203,7 @@ class InteriorPointQP(Solver):
             _try_ray(problem, found.x, verdict)
         if verdict.get("code") == NO_END:
             best = _restored(problem, state, state.best)
-            if problem.certificate(**best)["primal"] <= 1e-9:
+            if problem.certificate(**best)["primal"] <= 1e-9 and problem.nearly_feasible(best["x"]):
                 return NO_END
         if verdict.get("code") == NO_END or scalars[kernels.PRIMAL] > scalars[kernels.TOL]:
             found = run(inner, elastic(problem), warn=False)

@@ -7,11 +7,20 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numopt.core.engine import DONE, INDEFINITE, INFEASIBLE, UNBOUNDED, Solver
+from numopt.core.engine import (
+    DONE,
+    INDEFINITE,
+    INFEASIBLE,
+    UNBOUNDED,
+    Solver,
+    run,
+    time_left,
+)
 from numopt.core.validate import require_count, require_positive
 from numopt.solvers import _qp_splitting_kernels as kernels
 from numopt.solvers._qp_adjoint import Adjoint
 from numopt.solvers._qp_model import Prepared, Storage, prepare
+from numopt.solvers._qp_proofs import elastic
 
 # Entries touched by an iteration, from which on chunks are kept small.
 LARGE = 1e5
@@ -160,7 +169,7 @@ class OperatorSplittingQP(Solver):
         state.latest[0] = np.empty_like(state.latest[0])
         done, code = self._run(problem, state, n, False)
         if code in (INFEASIBLE, UNBOUNDED):
-            self._claim(problem, state, code)
+            code = self._claim(problem, state, code)
         return done, code
 
     def tighten(self, problem: Any, state: State) -> bool:
@@ -189,8 +198,8 @@ class OperatorSplittingQP(Solver):
         # Chunks are for the clock: iterations stop by themselves, so the first reaches a check.
         return entries / kernels.CHECK if entries < LARGE else entries
 
-    def _claim(self, problem: Any, state: State, code: int) -> None:
-        """The proof that dx or dy is, repaired as far as that goes."""
+    def _claim(self, problem: Any, state: State, code: int) -> int:
+        """The proof that dx or dy is, repaired as far as that goes; what it proves."""
         point, ray = np.empty_like(state.latest[0]), np.empty(state.prepared.n)
         kernels.differences(state.prepared.fixed, problem.flat, state.storage.work, point, ray)
         if code == INFEASIBLE:
@@ -199,7 +208,23 @@ class OperatorSplittingQP(Solver):
             state.claim["farkas"] = farkas
         else:
             state.claim["ray"] = problem.repaired_ray(ray)[0]
+            if not problem.nearly_feasible(state.latest[0][: problem.size]):
+                code = self._find_feasible(problem, state)
         state.claim["code"] = code
+        return code
+
+    def _find_feasible(self, problem: Any, state: State) -> int:
+        """A ray proves nothing without a feasible point: find one, or the proof that none is."""
+        from numopt.solvers.interior_point_qp import InteriorPointQP
+
+        limits = InteriorPointQP(tol=1e-10, time_limit=time_left())
+        found, n = run(limits, elastic(problem), warn=False), problem.size
+        farkas, certificate = problem.repaired_farkas(found.y, found.z_lb[:n], found.z_ub[:n])
+        if certificate.met(certificate.tol):
+            state.claim["farkas"] = farkas
+            return INFEASIBLE
+        state.latest[0][:n] = found.x[:n]
+        return UNBOUNDED
 
     def _tol(self, problem: Any) -> float:
         return self.tol if self.tol is not None else problem.default_tol

@@ -251,3 +251,24 @@ def test_the_command_line_reads_qps(tmp_path):
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(np.load(out)["x"], [0.7625, 0.475], atol=1e-6)
     assert float(np.load(out)["fun"]) == pytest.approx(4.371875)
+
+
+@pytest.mark.parametrize("method", ["ipm", "admm"])
+@pytest.mark.parametrize("gap", [-1.0, 1e-3, 2.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_ray_proves_nothing_where_there_is_no_point(method, gap, seed):
+    # Far along x[0] the violation of the other rows is small beside the largest entry of Ax.
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(4, 12))
+    B, b = rng.standard_normal((3, n - 1)), rng.standard_normal(3)
+    A = np.zeros((6, n))
+    A[0, 0], A[5, :2] = 1, (1, 0.5)
+    A[1:4, 1:], A[4, 1:] = B, B[0]
+    lower = np.concatenate(([0], b - 1, [b[0] + 1 + gap, -1]))
+    upper = np.concatenate(([np.inf], b + 1, [b[0] + 3 + gap, np.inf]))
+    P = np.diag(np.r_[0, np.ones(n - 1)]) if seed % 2 else None
+    q = np.r_[-1, np.zeros(n - 1)]
+    lb, ub = np.full(n, -10.0), np.full(n, 10.0)
+    lb[0], ub[0] = -np.inf, np.inf
+    result = numopt.quadprog(P, q, A, lower, upper, lb=lb, ub=ub, method=method)
+    assert result.status is (numopt.Status.UNBOUNDED if gap < 0 else numopt.Status.INFEASIBLE)
