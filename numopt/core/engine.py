@@ -266,8 +266,11 @@ class _Run:
             self.best_worst, self.best_nit = worst, self.nit
             self.best = _copied(self.solver.finish(self.problem, state))
         self.checks_since_mark += 1
-        if worst < 0.999 * self.mark or (descent and certificate.fun < self.least_fun):
-            self.mark, self.nit_at_mark, self.checks_since_mark = worst, self.nit, 0
+        # Accelerated methods come near a tolerance by chance: a falling objective is progress, too.
+        less = 0.0 if descent or not self.least_fun < np.inf else 1e-5 * abs(self.least_fun)
+        if worst < 0.999 * self.mark or certificate.fun < self.least_fun - less:
+            self.mark = worst if descent else min(self.mark, worst)
+            self.nit_at_mark, self.checks_since_mark = self.nit, 0
             self.least_fun = certificate.fun
         if self.progress:
             self.progress.show(self.nit, now - self.start, certificate)

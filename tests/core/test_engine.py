@@ -315,6 +315,25 @@ def test_sublinear_progress_is_not_a_stall():
     assert result.nit == 2500
 
 
+def test_a_falling_objective_is_not_a_stall():
+    class Lucky(ToySolver):
+        """Comes near the tolerance by chance, long before it does for good."""
+
+        check_every = 1
+
+        def iterate(self, problem, state):
+            k = state["k"]
+            state["x"][:] = 0.2 if k == 3 else 0.5 if k < 100 else 0.0
+
+        def measure(self, problem, state):
+            certificate = super().measure(problem, state)
+            return Certificate("global", dict(certificate), fun=10.0 - 0.01 * state["k"])
+
+    result = solve(Lucky())
+    assert result.success
+    assert result.nit == 101
+
+
 # ---- the verdict ---------------------------------------------------------------------------------
 
 
