@@ -255,9 +255,13 @@ class ConicProgram(Problem):
         """Whether `farkas` or `ray` of a point prove the status."""
         if status is Status.INFEASIBLE:
             return self.check_infeasible(point["farkas"]).met(PROOF_TOL)
-        # In units of b: far away along a ray, anything is small beside Ax.
-        outside = np.abs(self.b - self.A @ point["x"] - self.slack(point["x"])).max(initial=0.0)
-        feasible = outside <= NEAR * (1 + np.abs(self.b).max(initial=0.0))
+        # In units of each cone's own b: far along a ray, anything is small beside Ax.
+        outside = np.abs(self.b - self.A @ point["x"] - self.slack(point["x"]))
+        unit, start = 1 + np.abs(self.b), self.cones.zero + self.cones.nonneg
+        for size in self.cones.soc:
+            unit[start : start + size] = unit[start : start + size].max()
+            start += size
+        feasible = (outside <= NEAR * unit).all()
         return bool(feasible) and self.check_unbounded(point["ray"]).met(PROOF_TOL)
 
     # ---- convexity -------------------------------------------------------------------------------

@@ -96,6 +96,7 @@ def step_of(term: Any, M: Map, linearised: bool = False) -> Step:
 
 
 def start_of_z(splitting: Any, x: np.ndarray, warm: dict[str, Any]) -> np.ndarray:
+    """The z given, or the one that meets Ax + Bz = c at x where B is orthogonal."""
     B = splitting.maps[1]
     if "z" in warm:
         return require_length(as_vector(warm["z"], "warm_start['z']"), B.shape[1], "z")
@@ -116,6 +117,7 @@ def multipliers(splitting: Any, z: np.ndarray, warm: dict[str, Any]) -> np.ndarr
 
 
 def ratio(a: float, b: float) -> float:
+    """a / b; where b is 0, whether a is not."""
     return a / b if b > 0 else float(a != 0)
 
 

@@ -137,7 +137,7 @@ class TruncatedNewton(Solver):
         share = 0.0 if problem.loss.quadratic else min(0.1, np.sqrt(size / s[FIRST]))
         goal = max(share * size, 0.3 * s[TARGET])
         chunk = max(1, int(CHUNK / (2 * problem.nnz + 1)))
-        begin(state, s[LIFT] * (problem.loss.smoothness or np.abs(state.h).max()))
+        begin(state, float(problem.loss.smoothness or 0.0))
         done = 0
         while done < self.max_products and s[ERROR] > goal and time_left() > 0:
             count = improve(state, goal, min(chunk, self.max_products - done))
@@ -146,9 +146,9 @@ class TruncatedNewton(Solver):
                 break
         share = move(state)
         # Where second derivatives are nearly 0, steps by them go too far: lift them.
+        if share == 0 and s[LIFT] >= 1:
+            return 1, BREAKDOWN
         if share < 0.1:
-            if s[LIFT] >= 1:
-                return 1, BREAKDOWN
             s[LIFT] = min(1.0, max(8 * s[LIFT], 1e-3))
         else:
             s[LIFT] = 0.25 * s[LIFT] if s[LIFT] > 1e-4 else 0.0
@@ -193,7 +193,7 @@ def evaluate(state):
     scalars[FUN] = loss_gradient(data.loss, data.scale, state.z, state.r)
     scalars[FUN] += value_of(data.penalty, w[:p])
     gradient_affine(data, state.r, g)
-    worst = stationarity(data.penalty, w[:p], g[:p], 1.0, g[:p])
+    worst = stationarity(data.penalty, w[:p], g[:p], 1.0, state.left[:p])
     if not abs(g[p]) <= worst:
         worst = abs(g[p])
     scalars[RESIDUAL] = worst
@@ -202,13 +202,20 @@ def evaluate(state):
 
 
 @kernel
-def begin(state, bound):
-    """Second derivatives and preconditioner at w; the first conjugate direction."""
+def begin(state, smoothness):
+    """Second derivatives and preconditioner at w; the first conjugate direction.
+
+    Second derivatives are lifted to a share of their bound, or if none is known, of the largest.
+    """
     data, g, inverse, h, scalars = state.data, state.g, state.inverse, state.h, state.scalars
     p = n_columns(data.X)
-    total = 0.0
+    largest, total = smoothness, 0.0
     for i in range(h.size):
-        h[i] = data.scale[i] * max(hessian_1d(data.loss, state.z[i], i), bound)
+        h[i] = hessian_1d(data.loss, state.z[i], i)
+        if smoothness == 0 and data.scale[i] > 0:
+            largest = max(largest, h[i])
+    for i in range(h.size):
+        h[i] = data.scale[i] * max(h[i], scalars[LIFT] * largest)
         total += h[i]
     for j in range(p):
         square = weighted_square(data.X, j, h) + state.rho[j]

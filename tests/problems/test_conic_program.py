@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import numopt
 from numopt.core.result import Status
 from numopt.problems import ConicProgram, QuadraticProgram
 from tests.helpers import cones as naive
@@ -170,3 +171,13 @@ def test_points_of_wrong_length():
         disk().certificate(np.zeros(3))
     with pytest.raises(ValueError, match=r"y has shape \(2,\), expected \(3,\)"):
         disk().certificate(np.zeros(2), np.zeros(2))
+
+
+def test_a_ray_needs_a_point_that_each_cone_holds():
+    # x[1] >= 2 and x[1] <= 1, beside a row whose b makes that look small.
+    A = np.array([[0.0, -1.0], [0.0, 1.0], [0.0, 0.0], [-1.0, 0.0]])
+    problem = ConicProgram(None, [-1.0, 0.0], A, [-2.0, 1.0, 1e7, 0.0], {"nonneg": 4})
+    point = {"x": np.array([1e8, 1.5]), "ray": np.array([1.0, 0.0])}
+    assert problem.check_unbounded(point["ray"]).met(1e-8)
+    assert not problem.confirms(Status.UNBOUNDED, point)
+    assert numopt.solve(problem).status is not Status.UNBOUNDED

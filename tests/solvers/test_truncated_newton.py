@@ -78,6 +78,17 @@ def test_starts_where_the_loss_is_straight():
     assert TruncatedNewton().solve(problem).success
 
 
+def test_no_bound_on_second_derivatives_and_far_off():
+    rng = np.random.default_rng(5)
+    A = rng.standard_normal((200, 20))
+    y = rng.poisson(np.exp(0.3 * A[:, 0] + 1)).astype(float)
+    problem = Composite(Poisson(y), A, Ridge(1e-4), fit_intercept=True)
+    start = 3 * rng.standard_normal(20)  # predictions of e^30
+    result = TruncatedNewton().solve(problem, x0=start)
+    assert result.success
+    np.testing.assert_allclose(result.fun, WorkingSetCD().solve(problem).fun, rtol=1e-9)
+
+
 def test_wide_ridge_takes_it_by_default():
     rng = np.random.default_rng(4)
     A, y = rng.standard_normal((30, 3000)), rng.standard_normal(30)
