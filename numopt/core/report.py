@@ -31,7 +31,7 @@ _REMEDY = {
     Status.STALLED: "loosen tol or rescale the data",
     Status.DIVERGED: "check that the problem is bounded below",
     Status.NUMERICAL_TROUBLE: "rescale the data or check the function for NaN",
-    Status.NON_CONVEX: "check that the matrix is symmetric positive definite",
+    Status.NON_CONVEX: "check that the matrix has no negative eigenvalue",
 }
 
 

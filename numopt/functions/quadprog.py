@@ -96,46 +96,57 @@ def solve_quadratic(
     problem: QuadraticProgram, method: str, start: dict[str, Any], options: dict[str, Any]
 ) -> Result:
     """Solve with a method of `quadprog`, with "auto" by more than one if need be."""
-    if method == "admm":
-        splitting = pick(solvers.OperatorSplittingQP(), problem, options)
-        result = run(splitting, problem, warm_start=start, warn=False)
-        return _proven(problem, splitting, result) if result.status in _UNDECIDED else result
-    ipm = pick(solvers.InteriorPointQP(), problem, options)
+    first = solvers.OperatorSplittingQP() if method == "admm" else solvers.InteriorPointQP()
+    first = pick(first, problem, options)
     if method == "ipm":
-        return run(ipm, problem, warm_start=start)
-    result = run(ipm, problem, warm_start=start, warn=False)
-    return _rescued(problem, ipm, result) if result.status in _UNDECIDED else result
-
-
-def _rescued(problem: QuadraticProgram, ipm: Solver, result: Result) -> Result:
-    """What operator splitting makes of a problem on which the interior point method is stuck."""
-    splitting = pick(solvers.OperatorSplittingQP(), problem, _shared(ipm, result))
-    second = run(splitting, problem, warm_start=result, warn=False)
-    if second.success or second.status in _PROVEN:
-        return second
-    tol = result.certificate.tol
-    if second.certificate.worst(tol) < result.certificate.worst(tol):
-        result = second
-    warn_unmet(ipm, result.nit, tol, result.status, result.certificate, "")
+        return run(first, problem, warm_start=start)
+    result = run(first, problem, warm_start=start, warn=False)
+    # A limit that the user has set is an end, not a reason to go on elsewhere.
+    limited = "max_iter" in options and result.status is Status.ITERATION_LIMIT
+    if result.status in _UNDECIDED and not limited:
+        rescue = _proven if method == "admm" else _rescued
+        result = rescue(problem, first, result, start)
+    if result.status not in (Status.OPTIMAL, *_PROVEN):
+        certificate = result.certificate
+        warn_unmet(first, result.nit, certificate.tol, result.status, certificate, "")
     return result
 
 
-def _proven(problem: QuadraticProgram, splitting: Solver, result: Result) -> Result:
+def _rescued(
+    problem: QuadraticProgram, ipm: Solver, result: Result, start: dict[str, Any]
+) -> Result:
+    """What operator splitting makes of a problem on which the interior point method is stuck.
+
+    From there, which is often near; then from the user's start, as it is not where the method was
+    stuck because of its multipliers.
+    """
+    spent, tol = result.time, result.certificate.tol
+    for warm in (result, start):
+        splitting = pick(solvers.OperatorSplittingQP(), problem, _shared(ipm, spent))
+        second = run(splitting, problem, warm_start=warm, warn=False)
+        if second.success or second.status in _PROVEN:
+            return second
+        spent += second.time
+        if second.certificate.worst(tol) < result.certificate.worst(tol):
+            result = second
+        if second.status is Status.TIME_LIMIT:
+            break
+    return result
+
+
+def _proven(
+    problem: QuadraticProgram, splitting: Solver, result: Result, start: dict[str, Any]
+) -> Result:
     """The proof that there is no solution, if the interior point method finds one."""
-    second = run(
-        pick(solvers.InteriorPointQP(), problem, _shared(splitting, result)), problem, warn=False
-    )
-    if second.status in _PROVEN:
-        return second
-    tol = result.certificate.tol
-    warn_unmet(splitting, result.nit, tol, result.status, result.certificate, "")
-    return result
+    ipm = pick(solvers.InteriorPointQP(), problem, _shared(splitting, result.time))
+    second = run(ipm, problem, warn=False)
+    return second if second.status in _PROVEN else result
 
 
-def _shared(solver: Solver, result: Result) -> dict[str, Any]:
+def _shared(solver: Solver, spent: float) -> dict[str, Any]:
     """Limits of one solver for another, in the time that is left."""
     shared = {field.name for field in fields(Solver)} - {"max_iter"}
     options = {name: getattr(solver, name) for name in shared}
     if solver.time_limit is not None:
-        options["time_limit"] = max(solver.time_limit - result.time, 1e-3)
+        options["time_limit"] = max(solver.time_limit - spent, 1e-3)
     return options

@@ -272,3 +272,26 @@ def test_a_ray_proves_nothing_where_there_is_no_point(method, gap, seed):
     lb[0], ub[0] = -np.inf, np.inf
     result = numopt.quadprog(P, q, A, lower, upper, lb=lb, ub=ub, method=method)
     assert result.status is (numopt.Status.UNBOUNDED if gap < 0 else numopt.Status.INFEASIBLE)
+
+
+def test_auto_solves_what_either_method_solves():
+    # Wide sides beside narrow ones; the interior point method has gone astray on it.
+    A = [[2.0, -1.0], [0.0, -1.0], [1.0, 2.0]]
+    l, u = [-1.00000001, 0.0, -1e8], [-1.0, 1.0, -3.0]
+    result = numopt.quadprog(np.ones((2, 2)), [0.8, 1.1], A, l, u)
+    assert result.success, result
+    np.testing.assert_allclose(result.x, [-1, -1], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["auto", "admm"])
+def test_a_limit_on_iterations_ends_every_method_with_a_warning(method):
+    with pytest.warns(numopt.ConvergenceWarning, match="iteration limit"):
+        result = numopt.quadprog(I2, [1.0, -2.0], lb=0, method=method, options={"max_iter": 1})
+    assert result.status == 1
+    assert result.nit <= 1
+
+
+@every_method
+def test_what_is_not_solved_is_warned_of(method):
+    with pytest.warns(numopt.ConvergenceWarning, match="not convex"):
+        assert numopt.quadprog(-I2, [0.0, 0.0], lb=0, ub=1, method=method).status == 6
