@@ -277,8 +277,8 @@ def test_a_ray_proves_nothing_where_there_is_no_point(method, gap, seed):
 def test_auto_solves_what_either_method_solves():
     # Wide sides beside narrow ones; the interior point method has gone astray on it.
     A = [[2.0, -1.0], [0.0, -1.0], [1.0, 2.0]]
-    l, u = [-1.00000001, 0.0, -1e8], [-1.0, 1.0, -3.0]
-    result = numopt.quadprog(np.ones((2, 2)), [0.8, 1.1], A, l, u)
+    sides = [-1.00000001, 0.0, -1e8], [-1.0, 1.0, -3.0]
+    result = numopt.quadprog(np.ones((2, 2)), [0.8, 1.1], A, *sides)
     assert result.success, result
     np.testing.assert_allclose(result.x, [-1, -1], atol=1e-6)
 
