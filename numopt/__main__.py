@@ -16,8 +16,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("demo", help="solve one real problem per class, with certificates")
     commands.add_parser("warm", help="compile the common combinations into the cache")
     commands.add_parser("info", help="versions, machine and cache")
-    solve = commands.add_parser("solve", help="solve a .qps, .mps or .npz file")
-    solve.add_argument("file", help="QPS, MPS, or arrays of a QuadraticProgram by field name")
+    solve = commands.add_parser("solve", help="solve a .mps, .qps or .npz file")
+    solve.add_argument(
+        "file", help="MPS, QPS, or arrays of a LinearProgram or QuadraticProgram by field name"
+    )
     solve.add_argument("--out", help="write the result to this .npz or .json file")
     solve.add_argument("--tol", type=float, default=1e-8)
     given = parser.parse_args(argv)

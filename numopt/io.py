@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from numopt.problems.linear_program import FIELDS as LINEAR
+from numopt.problems.linear_program import LinearProgram
 from numopt.problems.quadratic_program import QuadraticProgram
 
 # Files write infinity as a number: bounds from here on are none.
 INFINITE = 1e20
-FIELDS = ("P", "q", "A", "l", "u", "lb", "ub")
+QUADRATIC = ("P", "q", "A", "l", "u", "lb", "ub")
+BY_HIGHS = (".qps", ".mps", ".lp")
 
 
 def read_problem(path: Any) -> QuadraticProgram:
@@ -24,10 +27,15 @@ def read_problem(path: Any) -> QuadraticProgram:
     Parameters
     ----------
     path : str or Path
-        ``.qps`` or ``.mps`` (read by HiGHS, which must be installed as ``highspy``; maximisation
-        becomes minimisation of the negative), or ``.npz`` with arrays named P, q, A, l, u, lb, ub,
-        as those of `QuadraticProgram`; sparse matrices as ``P_data``, ``P_indices``, ``P_indptr``
-        and ``P_shape``, by columns. Bounds of magnitude 1e20 and more mean that there is none.
+        ``.qps``, ``.mps`` or ``.lp``, also gzipped (read by HiGHS; maximisation becomes
+        minimisation of the negative), or ``.npz`` with arrays named as the fields of
+        `LinearProgram` (c, A, l, u, lb, ub, offset) or `QuadraticProgram` (P, q, A, l, u, lb, ub);
+        sparse matrices as ``A_data``, ``A_indices``, ``A_indptr`` and ``A_shape``, by columns.
+        Bounds of magnitude 1e20 and more mean that there is none.
+
+    Returns
+    -------
+    LinearProgram or QuadraticProgram
 
     Raises
     ------
@@ -50,9 +58,9 @@ def read_problem(path: Any) -> QuadraticProgram:
         raise FileNotFoundError(f"there is no file {path}")
     if path.suffix == ".npz":
         return _from_npz(path)
-    if path.suffix in (".qps", ".mps", ".lp"):
+    if (path.with_suffix("") if path.suffix == ".gz" else path).suffix in BY_HIGHS:
         return _from_highs(path)
-    raise ValueError(f"{path.name} must end in .qps, .mps, .lp or .npz")
+    raise ValueError(f"{path.name} must end in .qps, .mps, .lp, one of these with .gz, or .npz")
 
 
 def _from_npz(path: Path) -> QuadraticProgram:
@@ -62,31 +70,32 @@ def _from_npz(path: Path) -> QuadraticProgram:
         if f"{name}_data" in found:
             parts = tuple(found[f"{name}_{part}"] for part in ("data", "indices", "indptr"))
             found[name] = sp.csc_array(parts, shape=tuple(found[f"{name}_shape"]))
-    if "q" not in found:
-        raise ValueError(f"{path.name} has no array q; it has {', '.join(sorted(found))}")
-    fields = {name: found[name] for name in FIELDS if name in found}
+    linear = "c" in found
+    if not linear and "q" not in found:
+        raise ValueError(f"{path.name} has no array c or q; it has {', '.join(sorted(found))}")
+    fields = {name: found[name] for name in (LINEAR if linear else QUADRATIC) if name in found}
     for name in ("l", "u", "lb", "ub"):
         if name in fields:
             fields[name] = _bounds(fields[name])
-    return QuadraticProgram(**{"P": None, **fields})
+    if not linear:
+        return QuadraticProgram(**{"P": None, **fields})
+    if "P" in found:
+        raise ValueError(f"{path.name} has both c and P; the cost of a quadratic program is q")
+    return LinearProgram(**{**fields, "offset": float(fields.get("offset", 0.0))})
 
 
 def _from_highs(path: Path) -> QuadraticProgram:
-    try:
-        import highspy
-    except ImportError:
-        raise ImportError(
-            f"reading {path.suffix} files needs highspy; pip install highspy"
-        ) from None
+    import highspy
+
     highs = highspy.Highs()
     highs.setOptionValue("output_flag", False)
     with tempfile.TemporaryDirectory() as folder:
         # HiGHS goes by the ending, and does not know .qps.
-        suffix = ".mps" if path.suffix == ".qps" else path.suffix
-        copy = shutil.copy(path, Path(folder) / f"problem{suffix}")
+        endings = "".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:])
+        copy = shutil.copy(path, Path(folder) / f"problem{endings.replace('.qps', '.mps')}")
         status = highs.readModel(str(copy))
     if status == highspy.HighsStatus.kError:
-        raise ValueError(f"{path.name} is not a valid {path.suffix[1:]} file")
+        raise ValueError(f"{path.name} is not a valid {endings[1:]} file")
     model = highs.getModel()
     lp, hessian = model.lp_, model.hessian_
     n, m = lp.num_col_, lp.num_row_
@@ -97,17 +106,16 @@ def _from_highs(path: Path) -> QuadraticProgram:
     matrix = lp.a_matrix_
     make = sp.csc_array if matrix.format_ == highspy.MatrixFormat.kColwise else sp.csr_array
     A = make((matrix.value_, matrix.index_, matrix.start_), shape=(m, n))
-    P = None
-    if hessian.dim_:
-        lower = sp.csc_array((hessian.value_, hessian.index_, hessian.start_), shape=(n, n))
-        P = lower
-        if hessian.format_ == highspy.HessianFormat.kTriangular:
-            P = lower + sp.tril(lower, -1).T
     sign = -1.0 if lp.sense_ == highspy.ObjSense.kMaximize else 1.0
     sides = (lp.row_lower_, lp.row_upper_, lp.col_lower_, lp.col_upper_)
     l, u, lb, ub = (_bounds(np.array(side, float)) for side in sides)  # noqa: E741
     q = sign * np.array(lp.col_cost_, float)
-    return QuadraticProgram(None if P is None else sign * P, q, sp.csc_array(A), l, u, lb, ub)
+    if not hessian.dim_:
+        return LinearProgram(q, sp.csc_array(A), l, u, lb=lb, ub=ub, offset=sign * lp.offset_)
+    P = sp.csc_array((hessian.value_, hessian.index_, hessian.start_), shape=(n, n))
+    if hessian.format_ == highspy.HessianFormat.kTriangular:
+        P = P + sp.tril(P, -1).T
+    return QuadraticProgram(sign * P, q, sp.csc_array(A), l, u, lb, ub)
 
 
 def _bounds(value: np.ndarray) -> np.ndarray:
@@ -133,9 +141,14 @@ def write_result(result: Any, path: Any) -> None:
 
 def solve_file(path: str, out: str | None, tol: float) -> int:
     """Solve the problem in a file, print what came of it; 0 if it was solved."""
+    from numopt.functions.linprog import solve_linear_program
     from numopt.functions.quadprog import solve_quadratic
 
-    result = solve_quadratic(read_problem(path), "auto", {}, {"tol": tol})
+    problem = read_problem(path)
+    if isinstance(problem, LinearProgram):
+        result = solve_linear_program(problem, "auto", {}, {"tol": tol})
+    else:
+        result = solve_quadratic(problem, "auto", {}, {"tol": tol})
     print(f"{result.status.name.lower()}: {result.message}")
     print(f"objective    {result.fun:.10g}")
     for name, entry in result.certificate.items():
