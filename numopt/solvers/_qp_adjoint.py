@@ -135,6 +135,18 @@ def _solve(P: Any, active: Any, rhs: np.ndarray) -> tuple[np.ndarray, bool]:
         x = x + factor.solve(r, refine=0)
     large = np.abs(x).max(initial=0.0)
     left = np.abs(rhs - K @ x).max(initial=0.0)
-    if left <= 1e-12 * (top + size * large) and large <= 1e8 * top / size:
+    if left <= 1e-12 * (top + size * large) and not _singular(factor, n + k, 1e-8 * size):
         return x, True
     return lsqr(K, rhs, rtol=1e-12, max_iter=20 * (n + k)).x, False
+
+
+def _singular(factor: Any, size: int, shift: float) -> bool:
+    """Whether what was factored has nothing in some direction but the shift, by inverse iteration.
+
+    The solution does not show it: rows that depend on each other leave it as it is if they agree.
+    """
+    v = np.cos(np.arange(size))  # of any direction some
+    for _ in range(3):
+        v /= np.linalg.norm(v) or 1.0
+        v = factor.solve(v, refine=0)
+    return not float(np.linalg.norm(v)) * shift <= 0.5

@@ -240,6 +240,10 @@ def test_adjoint_says_where_there_is_no_derivative():
     assert not result.vjp([1.0]).unique
     with pytest.raises(ValueError, match="gx has 2 entries, expected 1"):
         result.vjp([1.0, 2.0])
+    # Equations that agree as long as nobody moves one of them alone.
+    rows = [[1.0], [2.0], [-0.5]]
+    result = solution(QuadraticProgram([[2.0]], [1.0], rows, [1.0, 2, -0.5], [1.0, 2, -0.5]))
+    assert not result.vjp([1.0]).unique
 
 
 # ---- wrong arguments -----------------------------------------------------------------------------
