@@ -11,10 +11,12 @@ thread, CPU seconds after a warm-up.
 Rows: ours are "ls", "topo", "bic" and "bic1": `learn_dag` with its defaults, by TOPO, by BIC order
 search with the restarts of the default, and with none; all it does is timed, diagnostics too, and
 the least of three runs counts. Peers: "plain", the method of the TOPO paper with one regression per
-changed node; "dagma" and "boss" (causal-learn, at BIC's own penalty); "notears" of gcastle, called
-on plain arrays, and "castle", the same by its `learn`: that wraps every array in a class which
-makes it several times slower. All of them with their default settings; what is not installed is
-left out. "X, then topo" (--then-topo) is TOPO from the graph of X: the loss never rises.
+changed node; "authors", the same by its authors' code (github.com/Duntrain/TOPO, its folder on
+PYTHONPATH; it needs torch and scikit-learn); "dagma" and "boss" (causal-learn, at BIC's own
+penalty); "notears" of gcastle, called on plain arrays, and "castle", the same by its `learn`: that
+wraps every array in a class which makes it several times slower. All of them with their default
+settings; what is not installed is left out. "X, then topo" (--then-topo) is TOPO from the graph of
+X: the loss never rises.
 
 Columns: loss, least squares after each node is fitted to all before it, in the order of the graph
 found; edges, of weight above 0.3 (by BIC: all); SHD, structural Hamming distance to the truth;
@@ -65,13 +67,17 @@ def simulate(d, seed, edges=4, n=1000):
     return rng.standard_normal((n, d)) @ np.linalg.inv(np.eye(d) - out), out
 
 
+def topo_sizes(d):
+    """Large and small candidate sets, the defaults of the authors' later package."""
+    wide, pairs = int(np.sqrt(d) * (d - 1) * np.log10(d)), d * (d - 1) // 2
+    return max(int(1.5 * d), min(wide, pairs)), min(int(1.5 * d), wide, pairs)
+
+
 def plain_topo(X):
     """TOPO as the paper describes it: from a random order, one regression per changed node."""
     n, d = X.shape
     order = np.random.default_rng(0).permutation(d)
-    wide = int(np.sqrt(d) * (d - 1) * np.log10(d))
-    small = min(int(1.5 * d), wide, d * (d - 1) // 2)
-    large = max(int(1.5 * d), min(wide, d * (d - 1) // 2))
+    large, small = topo_sizes(d)
 
     def fit(order, t):
         w = np.linalg.lstsq(X[:, order[:t]], X[:, order[t]], rcond=None)[0] if t else np.zeros(0)
@@ -108,6 +114,37 @@ def plain_topo(X):
             if not taken[i : j + 1].any():
                 taken[i : j + 1] = True
                 order[[i, j]] = order[[j, i]]
+
+
+def authors(X):
+    """TOPO by the code of its authors, from the same order and with the same candidates."""
+    import contextlib
+    import io
+    import sys
+
+    import Topo_utils
+    from sklearn.linear_model import LinearRegression
+
+    sys.modules["topo_utils"] = Topo_utils  # as its main file spells it
+    import Topo_linear
+
+    n, d = X.shape
+    Topo_linear.X = X  # it reads a global
+
+    def regress(X, y):
+        return LinearRegression(fit_intercept=False).fit(X=X, y=y).coef_
+
+    def score(X, W):
+        R = X - X @ W
+        return 0.5 / n * (R**2).sum(), -1.0 / n * X.T @ R
+
+    wide, small = topo_sizes(d)
+    order = np.random.default_rng(0).permutation(d).tolist()
+    model = Topo_linear.TOPO_linear(regress=regress, score=score)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return model.fit(
+            X=X, topo=order, no_large_search=max(d // 10, 1), size_small=small, size_large=wide
+        )[0]
 
 
 def dagma(X):
@@ -150,9 +187,10 @@ def peer_boss(X):
     return (caught[0] == -1).astype(float)  # i -> j where entry (i, j) is -1
 
 
-PEERS = {"plain": plain_topo, "dagma": dagma, "notears": notears, "castle": castle}
-PEERS["boss"] = peer_boss
+PEERS = {"plain": plain_topo, "authors": authors, "dagma": dagma, "notears": notears}
+PEERS |= {"castle": castle, "boss": peer_boss}
 MODULES = {
+    "authors": "Topo_utils",
     "dagma": "dagma.linear",
     "notears": "castle.algorithms",
     "castle": "castle.algorithms",

@@ -9,7 +9,8 @@ import numpy as np
 import scipy.linalg
 import scipy.stats
 
-from numopt.linalg.order_moves import coefficients, descend, factor, variance_order
+from numopt.linalg.order_moves import coefficients, factor, variance_order
+from numopt.linalg.order_search import make_search, search
 from numopt.problems._dag_graph import topological_order
 from numopt.problems.dag_score import DagScore
 
@@ -91,19 +92,10 @@ def standardised_edges(problem: DagScore, threshold: float) -> np.ndarray:
     R.flat[:: d + 1] *= 1 + 1e-12
     order = np.empty(d, np.int64)
     variance_order(R, 1, before, order)
-    U, M, T = np.zeros((3, d, d))
-    gains, targets = np.zeros((3, d)), np.zeros((3, d), np.int64)
-    left = 1.0
-    for _ in range(20):  # until no insertion and no swap is left; each round ends by rounding
-        factor(R, order, U, M)
-        total = float((U.diagonal() ** 2).sum())
-        _, moves, _, left = descend(
-            U, M, T, order, before, np.zeros((2, d)), gains, targets, 200, 1e-9 * total, total
-        )
-        if left <= 0 and not moves:
-            break
-    factor(R, order, U, M)
-    return np.abs(coefficients(U, M, order)) > threshold
+    state = make_search(order, d, 0, 0)
+    search(R, None, before, state, 4000, 1e-9, 0, 0, 0.0, 0)
+    factor(R, state.best, state.U, state.M)
+    return np.abs(coefficients(state.U, state.M, state.best)) > threshold
 
 
 def varsortability(W: np.ndarray, variances: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from numopt.core.result import Result
 from numopt.core.validate import require_choice, require_nonnegative
 from numopt.functions import _dag_report as report
 from numopt.problems._dag_basis import edge_sizes
-from numopt.problems._dag_graph import cpdag, topological_order
+from numopt.problems._dag_graph import cpdag, hamming_distance, topological_order
 from numopt.problems.dag_score import DagScore
 
 METHODS = (
@@ -206,12 +206,13 @@ def _warn(problem: DagScore, result: Result, threshold: float) -> None:
         )
     if not problem.orders_alone or d > LARGE or problem.splines is not None:
         return
-    other = report.standardised_edges(problem, threshold)
-    mine = result.adjacency != 0
-    changed = int(np.triu((mine != other) | (mine != other).T).sum())
+    mine, variances = result.adjacency != 0, problem.covariance.diagonal()
+    other = mine
+    if np.ptp(variances) > 1e-9 * variances[0]:
+        other = report.standardised_edges(problem, threshold)
+    changed = hamming_distance(mine, other)
     result.changed_by_standardising = changed
     if changed > 0.2 * max(int(mine.sum()), 1):
-        variances = problem.covariance.diagonal()
         correlation = report.rank_correlation(result.order, np.log(variances))
         warnings.warn(
             f"standardised data give another graph ({changed} edges differ of {int(mine.sum())}): "

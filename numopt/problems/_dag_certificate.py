@@ -14,11 +14,11 @@ from numopt.problems._dag_graph import closure, topological_order
 KKT = "max |dQ/dW_ij| less the penalty's, over pairs without a walk j ~> i, / (|x_i| |x_j| / n)"
 
 
-def objective(problem: Any, W: np.ndarray) -> float:
-    """Q(W) and the L1 penalty."""
+def objective(problem: Any, W: np.ndarray, g: np.ndarray | None = None) -> float:
+    """Q(W) and the penalty; g is the gradient of Q, where it is known."""
     if problem.score == "bic":
         m = problem.moments
-        v = residual_variances(problem, W)
+        v = residual_variances(problem, W, g)
         nodes = np.arange(problem.size)
         G = m.grams[m.gram_of, nodes, nodes]
         n = m.counts[m.gram_of]
@@ -27,7 +27,7 @@ def objective(problem: Any, W: np.ndarray) -> float:
         return fit + problem.edge_cost * float(edges)
     penalty = penalty_value(problem, W) if problem.alpha else 0.0
     if problem.score == "ls":
-        return float(residual_variances(problem, W).sum()) / 2 + penalty
+        return float(residual_variances(problem, W, g).sum()) / 2 + penalty
     X, M = problem.X, linear_predictor(problem, W)
     family = np.logaddexp(0.0, M) if problem.score == "logistic" else np.exp(M)
     return float((family - X * M).mean(0).sum()) + penalty
@@ -50,9 +50,9 @@ def penalty_gradient(problem: Any, W: np.ndarray) -> np.ndarray:
     return over_groups(slope / np.maximum(size, 1e-300), problem.per_parent) * W
 
 
-def residual_variances(problem: Any, W: np.ndarray) -> np.ndarray:
+def residual_variances(problem: Any, W: np.ndarray, g: np.ndarray | None = None) -> np.ndarray:
     """v_j = (e_j - w_j)' G_j (e_j - w_j), each node with the Gram matrix of its own rows."""
-    return -(gradient(problem, W) * _residuals(W)).sum(0)
+    return -((gradient(problem, W) if g is None else g) * _residuals(W)).sum(0)
 
 
 def _residuals(W: np.ndarray) -> np.ndarray:
@@ -116,7 +116,7 @@ def norms(problem: Any) -> np.ndarray:
     return np.maximum(np.outer(s, s), 1e-300)
 
 
-def kkt(problem: Any, W: np.ndarray, order: np.ndarray) -> float:
+def kkt(problem: Any, W: np.ndarray, order: np.ndarray, g: np.ndarray | None = None) -> float:
     """Residual of K1 and K2: see `DagScore`."""
     A, know = edge_sizes(W) != 0, problem.knowledge
     blocked = problem.score == "bic" or know.max_parents < problem.size - 1
@@ -125,7 +125,7 @@ def kkt(problem: Any, W: np.ndarray, order: np.ndarray) -> float:
     else:
         reach = closure(A | know.before, order)
         free = know.allowed & ~reach.T
-    g = gradient(problem, W)
+    g = gradient(problem, W) if g is None else g
     residual = edge_sizes(g)
     if problem.alpha:
         inside = edge_sizes(g + penalty_gradient(problem, W))

@@ -51,16 +51,12 @@ def as_rows(X: Any) -> np.ndarray:
     return X
 
 
-def moments_of_rows(X: np.ndarray, centred: bool) -> np.ndarray:
-    """X'X / n, about the column means if `centred`."""
+def moments_of_rows(X: np.ndarray, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+    """X'X / n, about the column means if `centred`, and the mean square of each column."""
     sums = Sums(X.shape[1], centred)
     sums.add(X)
-    return sums.S / sums.n
-
-
-def mean_squares(X: np.ndarray) -> np.ndarray:
-    """Mean of the squares of each column."""
-    return np.asarray(np.einsum("ij,ij->j", X, X) / len(X))
+    G = sums.S / sums.n
+    return G, G.diagonal() + sums.mean**2  # the mean is 0 if nothing is centred
 
 
 def moments_of_chunks(chunks: Iterable[Any], centred: bool) -> tuple[np.ndarray, int]:
@@ -159,7 +155,7 @@ def as_gram(gram: Any) -> np.ndarray:
     return G
 
 
-def by_regime(X: np.ndarray, targets: Any, centred: bool) -> Moments:
+def by_regime(X: np.ndarray, targets: Any, centred: bool) -> tuple[Moments, np.ndarray]:
     """One Gram matrix for each set of rows in which some nodes were not intervened on."""
     d = X.shape[1]
     mask = np.asarray(targets)
@@ -179,10 +175,11 @@ def by_regime(X: np.ndarray, targets: Any, centred: bool) -> Moments:
             if len(rows) < 2:
                 raise ValueError(f"targets marks all rows but {len(rows)} of column {j}")
             known[key] = len(grams)
-            grams.append(moments_of_rows(rows, centred))
+            grams.append(moments_of_rows(rows, centred)[0])
             counts.append(len(rows))
         gram_of[j] = known[key]
-    return Moments(np.stack(grams), np.array(counts), gram_of, ())
+    squares = moments_of_rows(X, centred)[1]
+    return Moments(np.stack(grams), np.array(counts), gram_of, ()), squares
 
 
 def repaired(moments: Moments, mean_square: np.ndarray, names: list[Any], ridge: float) -> Moments:

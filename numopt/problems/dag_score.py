@@ -214,10 +214,10 @@ class DagScore(Problem):
         data.check_rows(self.n_samples, len(X))
         _check_values(X, self.score)
         if self.targets is not None:
-            return data.by_regime(X, self.targets, self.fit_intercept), data.mean_squares(X)
-        G = data.moments_of_rows(X, self.fit_intercept)
+            return data.by_regime(X, self.targets, self.fit_intercept)
+        G, squares = data.moments_of_rows(X, self.fit_intercept)
         one = data.Moments(G[None], np.array([len(X)]), np.zeros(len(G), np.int64), ())
-        return one, data.mean_squares(X)
+        return one, squares
 
     def _check_rows(self, moments: data.Moments) -> None:
         n, d = self.n_samples, moments.grams.shape[1]
@@ -342,11 +342,12 @@ class DagScore(Problem):
             "acyclic": Entry(cycles, "nodes on cycles of W"),
             "knowledge": Entry(broken, "edges against the constraints"),
         }
-        fun = proofs.objective(self, W)
+        g = proofs.gradient(self, W)
+        fun = proofs.objective(self, W, g)
         if found is None:
             entries["kkt"] = Entry(np.nan, proofs.KKT)
             return Certificate("stationary", entries, fun)
-        entries["kkt"] = Entry(proofs.kkt(self, W, found), proofs.KKT)
+        entries["kkt"] = Entry(proofs.kkt(self, W, found, g), proofs.KKT)
         kind = "stationary"
         closed = True
         if claim == "bound":

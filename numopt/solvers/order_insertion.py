@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from numopt.core.engine import DONE, GROW, RUNNING, Solver
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_choice, require_count
-from numopt.linalg.block_order_moves import descend_blocks
-from numopt.linalg.order_moves import descend, factor
+from numopt.linalg import order_search as orders
+from numopt.linalg.order_moves import factor
+from numopt.linalg.order_search import BEST, BEST_LEFT, MOVES, RESTARTS, STALE, TOTAL, WANTED
 from numopt.problems._dag_basis import expanded_order
-from numopt.problems._dag_graph import topological_order
 from numopt.solvers._dag import regressions, start_order
 
-# Places in State.scalars.
-TOTAL, LEFT, MOVES, STALE, BEST, BEST_LEFT, RESTARTS, WANTED = range(8)
-# In place of 1 in STALE: nodes are to be moved before the order is factored anew.
-KICK = 2
-# Descents again that are made unasked, up to this many variables, unless the score is within this
-# share of its bound.
-AGAIN, LARGE, NEAR = 30, 200, 0.01
+# Descents again that are made unasked, up to this many variables; no more once so many in a row
+# came back to the same score.
+AGAIN, LARGE, ENOUGH = 12, 200, 5
+# If the score is within this share of its bound they are so many, and that up to so many variables:
+# they take a millisecond there.
+NEAR, FEW, SMALL = 0.01, 4, 50
 
-
-class State(NamedTuple):
-    """An order, its Cholesky factor and work space."""
-
-    order: np.ndarray  # variables, first to last
-    best: np.ndarray  # the best order of all restarts
-    U: np.ndarray  # G in this order = U'U
-    M: np.ndarray  # inverse of U'
-    T: np.ndarray  # variances of later variables given those before: work space
-    work: np.ndarray  # two rows of work space
-    gains: np.ndarray  # best insertion left, right, and swap of each place
-    targets: np.ndarray  # and where they lead
-    scalars: np.ndarray  # see the names above
-    rng: Any  # numpy.random.Generator for restarts
+State = orders.Search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +44,11 @@ class OrderInsertion(Solver):
         First order: least conditional variance first, consistent for equal noise variances; or
         drawn by `random_state`. Orders and weights given as x0 come before.
     restarts : int, optional
-        Further descents, each from the best order with some variables moved at random. By default
-        30, up to 200 variables, none where the score is near its bound (see Notes), none with
-        splines.
+        Further descents, each from the best order with variables moved at random. By default 12, up
+        to 200 variables; fewer where 5 in a row come back to the same score; at most 4, and none
+        beyond 50 variables, where the score is near its bound (see Notes); none with splines.
     kick : int, optional
-        How many variables that are; by default a fifth of them, at least 5.
+        Moves of single variables before each of them; by default as many as there are variables.
     **limits
         See `Solver`.
 
@@ -74,9 +60,9 @@ class OrderInsertion(Solver):
     make a block: q^3 times the cost, and a new factor of all d q functions for each iteration.
 
     The product of all D_t is det G in every order, so no order has less than d (det G)^(1/d), the
-    sum if all D_t are equal. Data with noise of equal variances come near that, and restarts are
-    left out within 1 % of it; standardised data do not, and single descents often end far above the
-    best order there.
+    sum if all D_t are equal. Data with noise of equal variances come near that, and restarts gain
+    next to nothing within 1 % of it; standardised data do not, and single descents often end far
+    above the best order there.
 
     References
     ----------
@@ -114,64 +100,45 @@ class OrderInsertion(Solver):
         if self.kick is not None:
             require_count(self.kick, "kick", 1)
 
+    def at_once(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
+        if problem.size > SMALL or problem.splines is not None or self.restarts:
+            return None
+        state = self.init(problem, x0, warm)
+        done, code = self.advance(problem, state, self.max_iter)
+        if code != DONE:
+            return None
+        point = self.finish(problem, state)
+        return point, problem.certificate(point["x"], **problem.parts_of(point)), done
+
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         if not problem.orders_alone:
             raise TypeError(
                 "OrderInsertion solves score 'ls' without alpha, max_parents or forbidden edges "
                 "beyond an order, on one Gram matrix; use TopologicalSwaps"
             )
-        d, size = problem.size, problem.size * problem.per_parent
-        drawn = self.start == "random"
-        wanted = self.restarts
+        d, drawn, wanted = problem.size, self.start == "random", self.restarts
         if wanted is None:
             wanted = AGAIN if 2 < d <= LARGE and problem.splines is None else 0
-        rng = np.random.default_rng(self.random_state) if drawn or self.restarts else None
+        rng, seed = None, self.random_state or 0
+        if drawn or self.restarts:  # restarts that nobody asked for do not make results differ
+            rng = np.random.default_rng(self.random_state)
+            seed = int(rng.integers(2**63))
         order = start_order(problem, x0, warm, rng if drawn else None)
-        U, M, T = np.zeros((3, size, size))
-        gains, targets = np.zeros((3, d)), np.zeros((3, d), np.int64)
-        scalars = np.zeros(8)
-        scalars[WANTED] = wanted
-        work = np.zeros((2, d))
-        state = State(order, order.copy(), U, M, T, work, gains, targets, scalars, rng)
+        state = orders.make_search(order, d * problem.per_parent, wanted, seed)
         self._refactor(problem, state)
-        scalars[BEST], scalars[BEST_LEFT] = scalars[TOTAL], np.inf
+        state.scalars[BEST] = state.scalars[TOTAL]
         return state
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
-        s, before, eps = state.scalars, problem.knowledge.before, self._eps(problem)
-        if s[STALE]:
-            return 0, GROW
-        if problem.splines is None:
-            done, moves, s[TOTAL], left = descend(
-                state.U, state.M, state.T, state.order, before, state.work, state.gains,
-                state.targets, n, eps * s[TOTAL], s[TOTAL],
-            )  # fmt: skip
-        else:
-            done, moves, s[TOTAL], left = descend_blocks(
-                problem.gram_of_basis, problem.splines, state.U, state.M, state.order, before,
-                state.gains, state.targets, n, eps,
-            )  # fmt: skip
-        s[MOVES] += moves
-        s[STALE] = moves > 0
-        s[LEFT] = np.inf if left > 0 else -left
-        if s[TOTAL] <= s[BEST]:
-            s[BEST], s[BEST_LEFT] = s[TOTAL], s[LEFT]
-            state.best[:] = state.order
-        if moves or left > 0:  # a claim to be done is made from a fresh factor only
-            return done, RUNNING
-        if self.restarts is None and s[BEST] <= (1 + NEAR) * _bound(state.U):
-            s[WANTED] = s[RESTARTS]
-        if s[RESTARTS] < s[WANTED]:
-            s[RESTARTS] += 1
-            s[STALE] = KICK
-            return done, GROW
-        return done, DONE
+        unasked = self.restarts is None
+        done, code = orders.search(
+            problem.gram_of_basis, problem.splines, problem.knowledge.before, state, n,
+            self._eps(problem), self.kick or problem.size, ENOUGH if unasked else 10**9,
+            NEAR if unasked else 0.0, FEW if problem.size <= SMALL else 0,
+        )  # fmt: skip
+        return done, (RUNNING, DONE, GROW)[code]
 
     def grow(self, problem: Any, state: State) -> State:
-        if state.scalars[STALE] == KICK:
-            if state.rng is None:  # restarts that nobody asked for do not make results differ
-                state = state._replace(rng=np.random.default_rng(self.random_state or 0))
-            self._kick(problem, state)
         self._refactor(problem, state)
         return state
 
@@ -190,7 +157,7 @@ class OrderInsertion(Solver):
 
     def work(self, problem: Any) -> float:
         d, q = problem.size, problem.per_parent
-        return q**3 * (4.0 * d**2 + d**3 / 6)
+        return q**3 * (d**2 + d**3 / 24)  # most batches are of insertions
 
     def _eps(self, problem: Any) -> float:
         tol = self.tol if self.tol is not None else problem.default_tol
@@ -201,18 +168,3 @@ class OrderInsertion(Solver):
         factor(problem.gram_of_basis, expanded_order(state.order, q), state.U, state.M)
         state.scalars[TOTAL] = (state.U.diagonal()[::q] ** 2).sum()
         state.scalars[STALE] = 0
-
-    def _kick(self, problem: Any, state: State) -> None:
-        """Move some variables of the best order to random places."""
-        order = state.best.tolist()
-        for _ in range(self.kick or max(5, len(order) // 5)):
-            node = order.pop(int(state.rng.integers(len(order))))
-            order.insert(int(state.rng.integers(len(order) + 1)), node)
-        found = topological_order(problem.knowledge.before, np.array(order))
-        assert found is not None
-        state.order[:] = found
-
-
-def _bound(U: np.ndarray) -> float:
-    """What no order is below: the sum of as many equal numbers with the product of all D_t."""
-    return float(len(U) * np.exp(2 * np.log(U.diagonal()).mean()))

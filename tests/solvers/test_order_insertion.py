@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import numopt
-from numopt.linalg import order_moves
+from numopt.core.jit import kernel
+from numopt.linalg import order_moves, order_search
 from numopt.problems import DagScore
 from tests.helpers import dags
+
+NO_RESTARTS = {"restarts": 0}
 
 
 def centred(rng, d=6, n=80):
@@ -120,11 +123,46 @@ def test_no_order_is_below_the_bound_and_restarts_end_near_it():
     for start in (rng.permutation(20), None):
         found = numopt.solve(DagScore(X), "insertion", x0=start)
         assert bound <= found.fun < 1.01 * bound
-    single = numopt.solve(DagScore(X), "insertion", restarts=0)
+    scaled = numopt.solve(DagScore(X / X.std(0)), "insertion")
+    assert scaled.nit > found.nit > numopt.solve(DagScore(X), "insertion", restarts=0).nit
+    large = DagScore(dags.draw(rng, dags.random_dag(rng, 55), 2000))
+    found, single = (numopt.solve(large, "insertion", **options) for options in ({}, NO_RESTARTS))
     assert (found.fun, found.nit) == (single.fun, single.nit)
-    scaled = DagScore(X / X.std(0))
-    more = numopt.solve(scaled, "insertion")
-    assert more.nit > numopt.solve(scaled, "insertion", restarts=0).nit
+
+
+@pytest.mark.parametrize("required", [(), [(0, 9), (9, 4), (4, 2), (7, 1)]])
+def test_solve_in_one_call_is_that_of_the_loop(required):
+    rng = np.random.default_rng(3)
+    X = dags.draw(rng, dags.random_dag(rng, 12), 60)
+    problem = DagScore(X / X.std(0), required=required)
+    at_once, seen = numopt.solve(problem, "insertion"), []
+    steps = numopt.solve(problem, "insertion", callback=lambda r: seen.append(r.fun))
+    assert steps.success
+    assert (at_once.fun, at_once.nit) == (steps.fun, steps.nit)
+    np.testing.assert_array_equal(at_once.order, steps.order)
+    assert (np.diff(seen) <= 0).all()
+    place = np.argsort(at_once.order)
+    assert all(place[i] < place[j] for i, j in required)
+
+
+def test_random_numbers_of_restarts_are_even():
+    below, state = kernel(lambda state, m: order_search._below(state, m)), np.array([7], np.uint64)
+    drawn = np.array([below(state, 5) for _ in range(5000)])
+    assert np.abs(np.bincount(drawn, minlength=5) - 1000).max() < 120
+    assert np.abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 0.05
+
+
+def test_kicks_keep_to_what_is_known_and_reach_all_orders():
+    kick = kernel(lambda order, before, n, state: order_search._kick(order, before, n, state))
+    before = np.zeros((4, 4), bool)
+    before[2, 0] = before[2, 1] = True
+    order, state, met = np.array([3, 2, 1, 0]), np.array([1], np.uint64), set()
+    for _ in range(400):
+        kick(order, before, 2, state)
+        place = np.argsort(order)
+        assert place[2] < min(place[0], place[1])
+        met.add(tuple(order))
+    assert len(met) == 8  # 24 orders, of which node 2 precedes 0 and 1 in a third
 
 
 def test_score_never_rises_and_ends_where_no_move_helps():
