@@ -158,6 +158,14 @@ class NumoptQP(_Plugin, QpSolver):  # type: ignore[misc]
         """Name that cvxpy shows."""
         return "NUMOPT_QP"
 
+    def can_solve(self, problem_form: Any) -> bool:
+        """Whether the problem is a linear or quadratic program; cvxpy asks before it rewrites it.
+
+        Where bounds would mislead cvxpy, it is told to make rows of them.
+        """
+        self.BOUNDED_VARIABLES = _sound(problem_form._problem)
+        return bool(super().can_solve(problem_form))
+
     def cite(self, data: Any) -> str:
         """BibTeX entry of the method."""
         return (
@@ -245,6 +253,23 @@ class NumoptConic(_Plugin, ConicSolver):  # type: ignore[misc]
         if _same(P, before.P) and _same(A, before.A):
             return before.replace(q=q, b=b)
         return before.replace(P=P, q=q, A=A, b=b, cones=cones)
+
+
+def _sound(problem: Any) -> bool:
+    """Whether cvxpy derives no NaN as bound of an expression from the bounds of variables.
+
+    It bounds its auxiliary variables, such as max(0, Ax - b), by interval arithmetic. There 0 times
+    infinity is NaN (cvxpy 1.9), max(0, NaN) an ordinary number, and the solution outside of it.
+    """
+    parts = [problem.objective.expr, *(arg for c in problem.constraints for arg in c.args)]
+    with np.errstate(invalid="ignore"):
+        while parts:
+            part = parts.pop()
+            for bound in part.get_bounds():
+                if np.isnan(bound.data if sp.issparse(bound) else bound).any():
+                    return False
+            parts += part.args
+    return True
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -102,6 +102,22 @@ def test_parameters_are_solved_warm_with_one_analysis(monkeypatch):
     assert max(counts[1:]) < counts[0]
 
 
+@pytest.mark.parametrize("bounds", [None, [0, 1]], ids=["free", "box"])
+@pytest.mark.parametrize("kind", ["hinge", "quantile"])
+def test_auxiliary_variables_get_no_wrong_bounds(kind, bounds):
+    """From an unbounded variable and zeros among the data, cvxpy derives wrong ones."""
+    rng = np.random.default_rng(5)
+    A = rng.standard_normal((12, 4)) * (rng.random((12, 4)) < 0.7)
+    w, offset = cp.Variable(4, bounds=bounds), cp.Variable()
+    r = A @ w + offset - rng.standard_normal(12)
+    piecewise = cp.pos(1 - r) if kind == "hinge" else cp.maximum(0.9 * r, -0.1 * r)
+    problem = cp.Problem(cp.Minimize(cp.sum(piecewise) + cp.sum_squares(w) + offset**2))
+    values = [problem.solve(solver=solver) for solver in (NumoptQP(), NumoptConic(), NumoptQP())]
+    assert problem.status == cp.OPTIMAL
+    np.testing.assert_allclose(values, values[1], rtol=1e-6)
+    assert problem.objective.value == pytest.approx(values[1], rel=1e-6)
+
+
 def test_options_reach_the_solver():
     x = cp.Variable()
     problem = cp.Problem(cp.Minimize(cp.square(x - 3)), [x <= 1])
