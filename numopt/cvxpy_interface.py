@@ -256,20 +256,29 @@ class NumoptConic(_Plugin, ConicSolver):  # type: ignore[misc]
 
 
 def _sound(problem: Any) -> bool:
-    """Whether cvxpy derives no NaN as bound of an expression from the bounds of variables.
+    """Whether cvxpy derives no wrong bounds of auxiliary variables from the bounds of ours.
 
-    It bounds its auxiliary variables, such as max(0, Ax - b), by interval arithmetic. There 0 times
-    infinity is NaN (cvxpy 1.9), max(0, NaN) an ordinary number, and the solution outside of it.
+    It bounds those that stand for parts such as max(0, Ax - b) by interval arithmetic. There 0
+    times infinity is NaN (cvxpy 1.9), max(0, NaN) an ordinary number, and the solution outside.
     """
-    parts = [problem.objective.expr, *(arg for c in problem.constraints for arg in c.args)]
+    parts = [(problem.objective.expr, False)]
+    parts += [(part, False) for constraint in problem.constraints for part in constraint.args]
     with np.errstate(invalid="ignore"):
         while parts:
-            part = parts.pop()
-            for bound in part.get_bounds():
-                if np.isnan(bound.data if sp.issparse(bound) else bound).any():
-                    return False
-            parts += part.args
+            part, inside = parts.pop()
+            inside = inside or not (part.is_affine() or part.is_quadratic())
+            if inside and not _has_bounds(part):
+                return False
+            parts += [(argument, inside) for argument in part.args]
     return True
+
+
+def _has_bounds(expression: Any) -> bool:
+    try:
+        bounds = expression.get_bounds()
+    except ValueError:  # of products of two vectors that have no values yet, also in cvxpy 1.9
+        return False
+    return not any(np.isnan(b.data if sp.issparse(b) else b).any() for b in bounds)
 
 
 def _same(a: Any, b: Any) -> bool:
