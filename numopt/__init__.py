@@ -25,6 +25,7 @@ _WHERE = {
     "quadprog": "functions.quadprog",
     "show_config": "core.config",
     "solve": "core.engine",
+    "solve_game": "functions.solve_game",
     "solve_linear": "functions.solve_linear",
     "solve_many": "core.batch",
     "warm_cache": "core.warm",

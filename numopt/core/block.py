@@ -54,6 +54,11 @@ GROUP_METHODS = {
     "prox_group": "v, step, g, out",
     "subdiff_distance_group": "x, grad, g",
 }
+# Of operators, see `numopt.operators`.
+OPERATOR_METHODS = {
+    "apply_into": "z, out",
+    "add_change": "i, z, w, scale, out",  # scale * (component i at z - the same at w), added to out
+}
 # User-facing vector forms; a user's class may write these instead, and they are compiled as well.
 PUBLIC_METHODS = {
     "value": "x",
@@ -63,7 +68,8 @@ PUBLIC_METHODS = {
     "project": "x",
 }
 COMPILED_METHODS = {
-    **SCALAR_METHODS, **VECTOR_METHODS, **TOTAL_METHODS, **GROUP_METHODS, **PUBLIC_METHODS
+    **SCALAR_METHODS, **VECTOR_METHODS, **TOTAL_METHODS, **GROUP_METHODS, **OPERATOR_METHODS,
+    **PUBLIC_METHODS,
 }  # fmt: skip
 
 # Fields that stay out of the Spec: the front of a block folds them into its data; weights do not
@@ -368,6 +374,10 @@ def _family(methods: dict[str, Any]) -> type[Block]:
     from numopt.losses._base import Loss
     from numopt.penalties._base import Penalty
 
+    if "apply_into" in methods:
+        from numopt.operators import Operator
+
+        return Operator
     return Loss if {"gradient_1d", "total_gradient"} & methods.keys() else Penalty
 
 
