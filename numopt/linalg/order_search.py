@@ -22,6 +22,8 @@ TOTAL, LEFT, MOVES, STALE, BEST, BEST_LEFT, RESTARTS, WANTED, BACK = range(9)
 RUNNING, DONE, FACTOR = range(3)
 # In place of 1 in STALE: nodes are to be moved before the order is factored anew.
 KICK = 2
+# Period of the random numbers of restarts.
+PRIME = 2**31 - 1
 # Sums that differ by less, relative to their size, are the same.
 SAME = 1e-12
 
@@ -47,18 +49,15 @@ def make_search(order: np.ndarray, size: int, restarts: int, seed: int) -> Searc
     scalars = np.array([np.inf, np.inf, 0.0, 1.0, np.inf, np.inf, 0.0, restarts, 0.0])
     U, M, T = np.zeros((3, size, size))
     gains, targets = np.zeros((3, d)), np.zeros((3, d), np.int64)
-    random = np.array([seed], np.uint64)
+    random = np.array([seed * 69069 % (PRIME - 1) + 1])  # near seeds are to be far apart
     return Search(order, order.copy(), U, M, T, np.zeros((2, d)), gains, targets, scalars, random)
 
 
 @inner
 def _below(random, m):
-    """A random number from 0 to m - 1 (splitmix64)."""
-    random[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = random[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((z ^ (z >> np.uint64(31))) >> np.uint64(33)) % m
+    """A random number from 0 to m - 1, by the generator of Park and Miller."""
+    random[0] = random[0] * 48271 % PRIME
+    return random[0] * m >> 31
 
 
 @inner

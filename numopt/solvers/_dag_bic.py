@@ -10,14 +10,16 @@ from numopt.core.jit import inner, kernel
 
 # A set of parents changes for no less than this.
 LEAST = 1e-9
-# Most entries of the table of remembered scores: a power of two.
-TABLE = 1 << 20
+# Scores of orders that differ by less are the same.
+SAME = 1e-7
+# Most entries of the table of remembered scores, a power of two, and how many it has for each node.
+TABLE, EACH = 1 << 20, 400
 
 
 class Local(NamedTuple):
     """Data of local scores and room to compute them in."""
 
-    grams: np.ndarray  # second moments, a matrix for each class of nodes
+    grams: np.ndarray  # correlations, a matrix for each class of nodes
     gram_of: np.ndarray  # class of each node
     counts: np.ndarray  # rows of each class
     cost: float  # of an edge
@@ -34,8 +36,8 @@ class Local(NamedTuple):
     rest: np.ndarray  # rows: residual variances of candidates, their covariances with the node
     cand: np.ndarray  # candidates of the node at hand
     parents: np.ndarray  # places of the parents among the candidates
-    small: np.ndarray  # work: two square matrices of the parents
-    weights: np.ndarray  # work: of the parents
+    small: np.ndarray  # two matrices of the parents: inverse of their factor, work
+    weights: np.ndarray  # weights of the parents, and the diagonal of their inverse Gram matrix
     inside: np.ndarray  # work: whether a candidate is a parent
 
 
@@ -45,15 +47,17 @@ def make_local(problem: Any, exchange: bool) -> Local:
     most = min(know.max_parents, d - 1)
     room = min(most, max(int(m.counts.min()) - 2, 0), d)
     width = max(room, int(know.required.sum(0).max(initial=0)), 1)
-    size = min(TABLE, 1 << int(np.ceil(np.log2(1000 * max(d, 2)))))
+    size = min(TABLE, 1 << int(np.ceil(np.log2(EACH * max(d, 2)))))
     codes = np.random.default_rng(0).integers(1, 2**63, (2, d), dtype=np.uint64)
+    scales = np.sqrt(m.grams.diagonal(axis1=1, axis2=2))
     return Local(
-        np.ascontiguousarray(m.grams), m.gram_of, m.counts.astype(np.float64), problem.edge_cost,
-        know.allowed, know.required, know.before, width, exchange, codes,
+        m.grams / (scales[:, :, None] * scales[:, None, :]), m.gram_of,
+        m.counts.astype(np.float64), problem.edge_cost, know.allowed, know.required, know.before,
+        width, exchange, codes,
         np.zeros(size, np.uint64), np.zeros(size), np.zeros(1, np.int64),
         np.zeros((width + 1, d + 1)), np.zeros((2, d + 1)), np.zeros(d + 1, np.int64),
-        np.zeros(width + 1, np.int64), np.zeros((2, width + 1, width + 1)), np.zeros(width + 1),
-        np.zeros(d + 1, np.bool_),
+        np.zeros(width + 1, np.int64), np.zeros((2, width + 1, width + 1)),
+        np.zeros((2, width + 1)), np.zeros(d + 1, np.bool_),
     )  # fmt: skip
 
 
@@ -73,30 +77,46 @@ def _deflate(row, g, rest, with_node, stop):
         with_node[c] -= g * row[c]
 
 
-@inner
+@inner(contract=True, merged=True)
+def _add_row(g, row, weights, squares, stop):
+    for t in range(stop):
+        weights[t] += g * row[t]
+        squares[t] += row[t] * row[t]
+
+
+@inner(merged=True)
 def _enter(local, G, j, m, k, p, v):
     """Add candidate p as parent number k; the residual variance of j after it."""
-    row, node = local.q[k], local.cand[p]
+    row, node, inverse = local.q[k], local.cand[p], local.small[0, k]
     for c in range(m):
         row[c] = G[node, local.cand[c]]
     row[m] = G[node, j]
+    for t in range(k):
+        inverse[t] = 0.0
+    inverse[k] = 1.0
     for s in range(k):
-        _take(local.q[s, p], local.q[s], row, m + 1)
-    scale = 1.0 / np.sqrt(max(row[p], 1e-12 * G[node, node]))
+        share = local.q[s, p]
+        _take(share, local.q[s], row, m + 1)
+        _take(share, local.small[0, s], inverse, s + 1)
+    scale = 1.0 / np.sqrt(max(row[p], 1e-12))
     for c in range(m + 1):
         row[c] *= scale
+    for t in range(k + 1):
+        inverse[t] *= scale
     _deflate(row, row[m], local.rest[0], local.rest[1], m)
+    local.weights[0, k] = local.weights[1, k] = 0.0
+    _add_row(row[m], inverse, local.weights[0], local.weights[1], k + 1)
     local.parents[k] = p
     local.inside[p] = True
-    return max(v - row[m] * row[m], 1e-13 * G[j, j])
+    return max(v - row[m] * row[m], 1e-13)
 
 
 @inner
 def _rebuild(local, G, j, m, k):
     """Factor anew with the k parents listed."""
-    v = G[j, j]
+    v = 1.0
     for c in range(m):
-        local.rest[0, c] = G[local.cand[c], local.cand[c]]
+        local.rest[0, c] = 1.0
         local.rest[1, c] = G[local.cand[c], j]
         local.inside[c] = False
     for s in range(k):
@@ -104,53 +124,43 @@ def _rebuild(local, G, j, m, k):
     return v
 
 
-@inner
-def _best_addition(local, G, m, skip):
+@inner(merged=True)
+def _best_addition(local, m, skip):
     """Candidate that explains most of what is left, and how much."""
-    best, most = -1, 0.0
+    best, square, variance = -1, 0.0, 1.0
     for c in range(m):
-        rest = local.rest[0, c]
-        if not local.inside[c] and c != skip and rest > 1e-9 * G[local.cand[c], local.cand[c]]:
-            gain = local.rest[1, c] * local.rest[1, c] / rest
-            if gain > most:
-                best, most = c, gain
-    return best, most
+        rest, cov = local.rest[0, c], local.rest[1, c]
+        if cov * cov * variance > square * rest and rest > 1e-9:
+            if c != skip and not local.inside[c]:
+                best, square, variance = c, cov * cov, rest
+    return best, square / variance
 
 
-@inner
-def _shrink(local, j, m, k, v, half):
-    """Take parents off the list while that pays, least loss first; how many stay, and what is left.
+@inner(merged=True)
+def _shrink(local, j, k, v, fall):
+    """Take parents off the list while that pays, least loss first; how many stay.
 
-    On the inverse A of their Gram matrix and the weights w: without parent t the residual variance
-    is larger by w_t^2 / A_tt, and a step of Gaussian elimination gives the others' A and w.
+    On the inverse A = X'X of their Gram matrix and the weights w: without parent t the residual
+    variance is larger by w_t^2 / A_tt, and a step of Gaussian elimination gives A and w of the
+    others.
     """
     parents, X, A = local.parents, local.small[0], local.small[1]
-    w = local.weights
-    for s in range(k):  # X: inverse of the lower triangle L[s, t] = q_t at the place of parent s
-        for t in range(s):
-            total = 0.0
-            for u in range(t, s):
-                total += local.q[u, parents[s]] * X[u, t]
-            X[s, t] = -total / local.q[s, parents[s]]
-        X[s, s] = 1.0 / local.q[s, parents[s]]
-    for t in range(k):
-        w[t] = 0.0
-        for u in range(k):
-            A[t, u] = 0.0
-    for s in range(k):
-        for t in range(s + 1):
-            w[t] += X[s, t] * local.q[s, m]
-            for u in range(s + 1):
-                A[t, u] += X[s, t] * X[s, u]
-    left = k
+    w, square, left = local.weights[0], local.weights[1], k
     while True:
-        worst, least = -1, np.inf
+        worst, least = -1, v * fall
         for t in range(k):
-            if parents[t] >= 0 and not local.required[local.cand[parents[t]], j]:
-                if w[t] * w[t] < least * A[t, t]:
-                    worst, least = t, w[t] * w[t] / A[t, t]
-        if worst < 0 or not half * np.log((v + least) / v) < local.cost - LEAST:
+            if w[t] * w[t] < least * square[t] and parents[t] >= 0:
+                if not local.required[local.cand[parents[t]], j]:
+                    worst, least = t, w[t] * w[t] / square[t]
+        if worst < 0:
             break
+        if left == k:  # A is seldom asked for
+            for t in range(k):
+                for u in range(t + 1):
+                    A[t, u] = 0.0
+                    for s in range(t, k):
+                        A[t, u] += X[s, t] * X[s, u]
+                    A[u, t] = A[t, u]
         v += least
         left -= 1
         parents[worst] = -1
@@ -161,6 +171,7 @@ def _shrink(local, j, m, k, v, half):
                 w[t] -= share * w[worst]
                 for u in range(k):
                     A[t, u] -= share * row[u]
+                square[t] = A[t, t]
     if left < k:
         t = 0
         for s in range(k):
@@ -187,15 +198,17 @@ def grow_shrink(local, j, order, stop):
                 local.parents[k] = m
                 k += 1
             m += 1
+    # Shares of the residual variance that pay for an edge, as it comes and as it goes.
+    rise, fall = -np.expm1(-(cost + LEAST) / half), np.expm1((cost - LEAST) / half)
     v = _rebuild(local, G, j, m, k)
     while True:
         while k < local.most:
-            c, gain = _best_addition(local, G, m, -1)
-            if c < 0 or not half * np.log(v / max(v - gain, 1e-13 * G[j, j])) > cost + LEAST:
+            c, gain = _best_addition(local, m, -1)
+            if not min(gain, v - 1e-13) > v * rise:
                 break
             v = _enter(local, G, j, m, k, c, v)
             k += 1
-        left = _shrink(local, j, m, k, v, half)
+        left = _shrink(local, j, k, v, fall)
         changed = left < k
         if changed:
             k = left
@@ -204,7 +217,7 @@ def grow_shrink(local, j, order, stop):
             v, changed = _exchange(local, G, j, m, k, v, half)
         if not changed:
             break
-    return half * np.log(v / G[j, j]) + cost * k, m, k
+    return half * np.log(v) + cost * k, m, k
 
 
 @inner
@@ -222,8 +235,8 @@ def _exchange(local, G, j, m, k, v, half):
         if not local.required[local.cand[old], j]:
             _leave(local, k, 0)
             less = _rebuild(local, G, j, m, k - 1)
-            c, gain = _best_addition(local, G, m, old)
-            if c >= 0 and half * np.log(v / max(less - gain, 1e-13 * G[j, j])) > LEAST:
+            c, gain = _best_addition(local, m, old)
+            if c >= 0 and half * np.log(v / max(less - gain, 1e-13)) > LEAST:
                 return _enter(local, G, j, m, k - 1, c, less), True
             local.parents[k - 1] = old
         else:
@@ -298,6 +311,22 @@ def graph_of(local, order, A):
 
 
 @kernel
+def settle(local, order, sweep, at, idle, total, home, steps, work, trial):
+    """Move nodes to their best places, in turn from sweep[at], until as many as there are stay.
+
+    Returns (nodes tried, at, nodes that stayed in a row, score); ends early at the score `home`.
+    """
+    d, done = order.size, 0
+    while done < steps and idle < d and not abs(total - home) < SAME:
+        gain = best_place(local, order, sweep[at], work, trial)
+        total -= gain
+        idle = 0 if gain > 0 else idle + 1
+        at = (at + 1) % d
+        done += 1
+    return done, at, idle, total
+
+
+@inner
 def best_place(local, order, x, work, trial):
     """Move node x to its best place, all other nodes in order; the gain."""
     d = order.size

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
 
-from numopt.core.jit import kernel
+from numopt.core.jit import inner, kernel
 from numopt.problems._dag_graph import cpdag, topological_order
 
 # Undirected neighbours of which all subsets are tried.
 MOST = 6
-
-
-def node_score(problem: Any, j: int, parents: list[int]) -> float:
-    """BIC of node j with these parents."""
-    m = problem.moments
-    G, n = m.grams[m.gram_of[j]], m.counts[m.gram_of[j]]
-    share = _unexplained(G, j, np.array(parents, np.int64))
-    return float(n / 2 * np.log(max(share, 1e-13)) + problem.edge_cost * len(parents))
-
-
-@kernel
-def _unexplained(G: Any, j: Any, parents: Any) -> Any:
-    """Share of the variance of j that its regression on the parents leaves."""
-    k = parents.size
-    L = np.empty((k + 1, k + 1))  # Cholesky factor, j last
-    for s in range(k + 1):
-        i = parents[s] if s < k else j
-        for t in range(s + 1):
-            total = G[i, parents[t] if t < k else j]
-            for u in range(t):
-                total -= L[s, u] * L[t, u]
-            L[s, t] = total / L[t, t] if t < s else np.sqrt(max(total, 0.0))
-    return L[k, k] * L[k, k] / G[j, j]
 
 
 def backward(problem: Any, A: np.ndarray) -> float:
@@ -42,59 +18,84 @@ def backward(problem: Any, A: np.ndarray) -> float:
 
     Without constraints on edges only: a member need not obey them.
     """
-    know = problem.knowledge
+    know, m = problem.knowledge, problem.moments
     off = ~np.eye(len(A), dtype=bool)
-    if not (know.allowed == off).all() or len(problem.moments.grams) > 1:
+    if not (know.allowed == off).all() or len(m.grams) > 1:
         return 0.0
-    total = 0.0
-    scores: dict[tuple[int, frozenset[int]], float] = {}
-
-    def scored(j: int, parents: set[int]) -> float:
-        key = j, frozenset(parents)
-        if key not in scores:
-            scores[key] = node_score(problem, j, sorted(parents))
-        return scores[key]
-
+    scale = np.sqrt(m.grams[0].diagonal())
+    R, half = m.grams[0] / np.outer(scale, scale), float(m.counts[0]) / 2
+    kept, total = np.zeros(len(A), bool), 0.0
     while True:
         C = cpdag(A)
-        found = _best_deletion(C, scored)
-        if found is None:
+        gain, x, y = best_deletion(R, half, problem.edge_cost, C, kept)
+        if x < 0:
             return total
-        gain, x, y, apart = found
-        P = C.copy()
-        P[x, y] = P[y, x] = False
-        for h in apart:  # y -> h, and x -> h where that was open
-            P[h, y] = False
-            P[h, x] = False
-        member = extension(P)
+        apart = C[y] & C[:, y] & (C[x] | C[:, x]) & ~kept
+        C[x, y] = C[y, x] = False
+        C[apart, y] = C[apart, x] = False  # y -> h, and x -> h where that was open
+        member = extension(C)
         if member is None:  # rounding of a tie: stay with what there is
             return total
         A[:] = member
         total += gain
 
 
-def _best_deletion(C: np.ndarray, scored: Any) -> tuple[float, int, int, tuple[int, ...]] | None:
-    """Valid deletion of largest gain: gain, x, y and the neighbours set apart."""
-    best, least = None, 1e-9
-    open_edges = C & C.T
-    adjacent = C | C.T
-    for x, y in np.argwhere(C):
-        x, y = int(x), int(y)
-        shared = [int(h) for h in np.flatnonzero(open_edges[y] & adjacent[x])]
-        parents = {int(p) for p in np.flatnonzero(C[:, y] & ~C[y])} | {x}
-        if len(shared) > MOST:
-            continue
-        for size in range(len(shared) + 1):
-            for kept in itertools.combinations(shared, size):
-                clique = adjacent[np.ix_(kept, kept)]
-                if int(clique.sum()) != size * (size - 1):
+@kernel
+def best_deletion(R: Any, half: float, cost: float, C: Any, kept: Any) -> Any:
+    """Valid deletion of the edge x -> y or x - y of largest gain: (gain, x, y), x = -1 if none.
+
+    R holds correlations, `half` is half the rows and `cost` that of an edge. Common neighbours of x
+    and y that stay neighbours of y are `kept`: they have to form a clique.
+    """
+    d = C.shape[0]
+    L, parents = np.empty((d + 1, d + 1)), np.empty(d + 1, np.int64)
+    shared, best = np.empty(d, np.int64), (1e-9, -1, -1)
+    for x in range(d):
+        for y in range(d):
+            if not C[x, y]:
+                continue
+            first, n = 0, 0
+            for h in range(d):
+                if C[h, y] and not C[y, h]:
+                    if h != x:
+                        parents[first] = h
+                        first += 1
+                elif C[h, y] and (C[x, h] or C[h, x]):
+                    shared[n] = h
+                    n += 1
+            if n > MOST:
+                continue
+            for part in range(1 << n):
+                k, clique = first, True
+                for s in range(n):
+                    if part >> s & 1:
+                        for t in range(first, k):
+                            clique &= C[parents[t], shared[s]] or C[shared[s], parents[t]]
+                        parents[k] = shared[s]
+                        k += 1
+                if not clique:
                     continue
-                base = parents | set(kept)
-                gain = scored(y, base | {x}) - scored(y, base - {x})
-                if gain > least:
-                    apart = tuple(h for h in shared if h not in kept)
-                    best, least = (gain, x, y, apart), gain
+                parents[k] = x
+                gain = cost - half * _log_rise(R, y, parents, k + 1, L)
+                if gain > best[0]:
+                    best = (gain, x, y)
+                    kept[:] = False
+                    for t in range(first, k):
+                        kept[parents[t]] = True
     return best
+
+
+@inner
+def _log_rise(R: Any, j: int, parents: Any, k: int, L: Any) -> float:
+    """By how much the logarithm of j's residual variance rises without the last of k parents."""
+    for s in range(k + 1):  # Cholesky factor, j last
+        i = parents[s] if s < k else j
+        for t in range(s + 1):
+            total = R[i, parents[t] if t < k else j]
+            for u in range(t):
+                total -= L[s, u] * L[t, u]
+            L[s, t] = total / L[t, t] if t < s else np.sqrt(max(total, 1e-13))
+    return np.log1p((L[k, k - 1] / L[k, k]) ** 2)
 
 
 def extension(P: np.ndarray) -> np.ndarray | None:

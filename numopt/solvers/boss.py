@@ -17,12 +17,10 @@ from numopt.solvers._dag import fit_parents, order_of, r2_order, start_order
 from numopt.solvers._dag_equivalence import backward
 
 # Places in State.scalars: phase, steps in it without gain, score of the order, of the best graph,
-# restarts done, whether the best graph is known to be optimal under single edges, and the score of
-# its order, where all four kinds of moves have ended.
-PHASE, IDLE, TOTAL, BEST, RESTARTS, SETTLED, HOME = range(7)
+# restarts done, whether the best graph is known to be optimal under single edges, the score of its
+# order, where all four kinds of moves have ended, and the place in the sweep.
+PHASE, IDLE, TOTAL, BEST, RESTARTS, SETTLED, HOME, AT = range(8)
 MOVE, TUCK, WINDOW, EDGES, END = range(5)
-# Scores of orders that differ by less are the same.
-SAME = 1e-7
 
 
 class State(NamedTuple):
@@ -142,27 +140,26 @@ class BOSS(Solver):
             bic.graph_of(local, order, A)
             best, W = A.copy(), fit_parents(problem, A)
         total = bic.order_score(local, order)
-        scalars = np.array([MOVE, 0.0, total, problem.objective(W), 0.0, 0.0, np.inf])
+        scalars = np.array([MOVE, 0.0, total, problem.objective(W), 0.0, 0.0, np.inf, 0.0])
         work, trial = np.zeros((3, d + 1)), np.zeros((2, d + 1), np.int64)
         return State(local, order, rng.permutation(d), A, best, W, scalars, work, trial, rng)
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
         s, d = state.scalars, problem.size
-        for k in range(n):
+        k = 0
+        while k < n:
             gain = 0.0
             if s[PHASE] == MOVE:
-                if abs(s[TOTAL] - s[HOME]) < SAME:  # back where the restart came from
+                done, s[AT], s[IDLE], s[TOTAL] = bic.settle(
+                    state.local, state.order, state.sweep, int(s[AT]), int(s[IDLE]), s[TOTAL],
+                    s[HOME], n - k, state.work, state.trial,
+                )  # fmt: skip
+                if abs(s[TOTAL] - s[HOME]) < bic.SAME:  # back where the restart came from
                     s[PHASE] = END
-                elif s[IDLE] < d:
-                    x = state.sweep[int(s[IDLE]) % d]
-                    gain = bic.best_place(state.local, state.order, x, state.work, state.trial)
-                    s[IDLE] += 1
-                    if gain > 0:
-                        state.sweep[:] = np.roll(state.sweep, -int(s[IDLE]))
-                        s[IDLE] = 0
-                else:
+                elif s[IDLE] == d:
                     s[PHASE], s[IDLE] = TUCK, 0
                     bic.graph_of(state.local, state.order, state.A)
+                k += max(done - 1, 0)
             elif s[PHASE] == TUCK:
                 gain = bic.tuck(state.local, state.order, state.A, state.trial[0])
                 s[PHASE], s[IDLE] = (MOVE if gain > 0 else WINDOW), 0
@@ -185,6 +182,7 @@ class BOSS(Solver):
             else:
                 return k + 1, DONE
             s[TOTAL] -= gain
+            k += 1
         return n, RUNNING
 
     def measure(self, problem: Any, state: State) -> Certificate:
@@ -226,8 +224,8 @@ class BOSS(Solver):
             state.best[:], state.W[:] = A, W
         state.order[:] = order
         s[TOTAL] = bic.order_score(state.local, state.order)
-        again = bool(max(value, s[TOTAL]) < before - max(eps, SAME))
-        if not again and value < s[BEST] + SAME:
+        again = bool(max(value, s[TOTAL]) < before - max(eps, bic.SAME))
+        if not again and value < s[BEST] + bic.SAME:
             s[HOME] = s[TOTAL]
         return again
 
@@ -249,4 +247,5 @@ class BOSS(Solver):
             order.insert(int(state.rng.integers(len(order) + 1)), node)
         state.order[:] = ordered(before, np.array(order))
         state.sweep[:] = state.rng.permutation(len(order))
+        state.scalars[AT] = 0
         state.scalars[TOTAL] = bic.order_score(state.local, state.order)

@@ -1,5 +1,6 @@
 """BIC over graphs: exact search against all orders, order search against exact search."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numopt
 from numopt.problems import DagScore
 from numopt.problems._dag_graph import cpdag
 from numopt.solvers import BOSS, ExactOrder, _dag_bic, _dag_dp
-from numopt.solvers._dag_equivalence import node_score
+from numopt.solvers._dag_equivalence import best_deletion, extension
 from tests.helpers import dags
 from tests.helpers.processes import fresh
 
@@ -136,13 +137,18 @@ def test_moves_change_the_score_by_what_they_say():
     problem = DagScore(X, score="bic", tiers=[[0, 1], [2]])
     local, A = _dag_bic.make_local(problem, False), np.zeros((10, 10), bool)
     work, trial = np.zeros((3, 11)), np.zeros((2, 11), np.int64)
+    sweep = np.arange(10)
     for seed in range(4):
         order = np.random.default_rng(seed).permutation(10)
         order = np.append(np.sort(order[np.isin(order, [0, 1, 2])]), order[order > 2])
         for x in range(10):
             before = _dag_bic.order_score(local, order)
-            gain = _dag_bic.best_place(local, order, x, work, trial)
-            assert before - gain == pytest.approx(_dag_bic.order_score(local, order), abs=1e-8)
+            done, _, _, after = _dag_bic.settle(
+                local, order, sweep, x, 0, before, np.inf, 1, work, trial
+            )
+            assert done == 1
+            assert after <= before
+            assert after == pytest.approx(_dag_bic.order_score(local, order), abs=1e-8)
         before = _dag_bic.graph_of(local, order, A)
         gain = _dag_bic.tuck(local, order, A, trial[0]) + sum(
             _dag_bic.window(local, order, first, 4, trial[0]) for first in range(7)
@@ -165,12 +171,30 @@ def test_parents_that_became_useless_leave():
     assert total == pytest.approx(dags.bic(X, A), abs=1e-8)
 
 
-def test_deletions_are_scored_as_the_data_say():
-    X = drawn(3, d=6, n=200)
-    problem, A = DagScore(X * np.logspace(-4, 4, 6), score="bic"), np.zeros((6, 6), bool)
-    for parents in ([], [2], [0, 3], [0, 1, 2, 3, 5]):
-        A[:, 4] = np.isin(np.arange(6), parents)
-        assert node_score(problem, 4, parents) == pytest.approx(dags.bic(X, A), abs=1e-8)
+@pytest.mark.parametrize("seed", range(6))
+def test_best_deletion_leads_to_the_best_graph_with_one_edge_less(seed):
+    # Of a class, and of the classes that its members have without one of their edges.
+    rng = np.random.default_rng(seed)
+    X, A = drawn(3, d=5, n=200), np.triu(rng.random((5, 5)) < 0.8, 1)
+    C, kept = cpdag(A), np.zeros(5, bool)
+    gain, x, y = best_deletion(np.corrcoef(X.T), 100.0, np.log(200) / 2, C, kept)
+    best = -np.inf
+    for order in map(list, itertools.permutations(range(5))):
+        B = np.zeros((5, 5), bool)
+        B[np.ix_(order, order)] = np.triu((C | C.T)[np.ix_(order, order)])
+        if (cpdag(B) == C).all():
+            for i, j in np.argwhere(B):
+                less = B.copy()
+                less[i, j] = False
+                best = max(best, dags.bic(X, B) - dags.bic(X, less))
+    if best < 1e-9:
+        assert x == -1
+    else:
+        assert gain == pytest.approx(best, abs=1e-8)
+        apart = C[y] & C[:, y] & (C[x] | C[:, x]) & ~kept
+        C[x, y] = C[y, x] = C[apart, y] = C[apart, x] = False
+        member = extension(C)
+        assert dags.bic(X, A) - dags.bic(X, member) == pytest.approx(best, abs=1e-8)
 
 
 def test_certificate_knows_better_edges():

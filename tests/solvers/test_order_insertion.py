@@ -146,7 +146,7 @@ def test_solve_in_one_call_is_that_of_the_loop(required):
 
 
 def test_random_numbers_of_restarts_are_even():
-    below, state = kernel(lambda state, m: order_search._below(state, m)), np.array([7], np.uint64)
+    below, state = kernel(lambda state, m: order_search._below(state, m)), np.array([7])
     drawn = np.array([below(state, 5) for _ in range(5000)])
     assert np.abs(np.bincount(drawn, minlength=5) - 1000).max() < 120
     assert np.abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 0.05
@@ -156,7 +156,7 @@ def test_kicks_keep_to_what_is_known_and_reach_all_orders():
     kick = kernel(lambda order, before, n, state: order_search._kick(order, before, n, state))
     before = np.zeros((4, 4), bool)
     before[2, 0] = before[2, 1] = True
-    order, state, met = np.array([3, 2, 1, 0]), np.array([1], np.uint64), set()
+    order, state, met = np.array([3, 2, 1, 0]), np.array([1]), set()
     for _ in range(400):
         kick(order, before, 2, state)
         place = np.argsort(order)
