@@ -130,6 +130,15 @@ class Map:
         self._operator = operator
         self.tight = getattr(given, "tight", None)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Products are functions made on the spot, which do not pickle.
+        return {key: value for key, value in self.__dict__.items() if key != "_operator"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.scale is None:
+            self._operator = as_operator(self.given)
+
     @property
     def explicit(self) -> Any:
         """The matrix, or None for operators."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from numopt.core.validate import as_array, as_vector, require_length, require_positive
+from numopt.core.validate import as_array, as_symmetric, as_vector, require_length, require_positive
 from numopt.problems.splitting import Splitting
 from numopt.sets import Box
 from numopt.terms import QuadraticForm
@@ -82,7 +82,7 @@ def svm_dual(K: Any, labels: Any, C: float = 1.0, *, intercept: bool = True) -> 
     >>> numopt.solve(svm_dual(np.outer(x, x), [-1, -1, 1, 1])).x.round(6).tolist()
     [0.0, 0.5, 0.5, 0.0]
     """
-    K, t = as_array(K, "K", 2), as_vector(labels, "labels")
+    K, t = as_symmetric(as_array(K, "K", 2), "K"), as_vector(labels, "labels")
     require_positive(C, "C")
     require_length(t, len(K), "labels")
     if not (np.abs(t) == 1).all():

@@ -86,6 +86,8 @@ def total_variation(y: Any, lam: float, *, isotropic: bool = False) -> Splitting
     if y.ndim not in (1, 2):
         raise ValueError(f"y must be 1-D or 2-D, got shape {y.shape}")
     y = as_array(y, "y", y.ndim)
+    if not y.size:
+        raise ValueError(f"y is empty, got shape {y.shape}")
     fit = SquaredResidual(None, y.reshape(-1))
     if y.ndim == 1:
         n = max(y.size - 1, 0)

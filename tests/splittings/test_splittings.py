@@ -1,5 +1,8 @@
 """Ready splittings against closed forms, other methods and libraries; their gaps; odd data."""
 
+import pickle
+import warnings
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -53,6 +56,16 @@ def solved(problem, **options):
     result = ADMM(**{"tol": 1e-8, **options}).solve(problem)
     assert result.success, result.certificate
     return result
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_problems_pickle(name):
+    problem = PROBLEMS[name]()
+    again = pickle.loads(pickle.dumps(problem))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", numopt.ConvergenceWarning)
+        first, second = (ADMM(max_iter=9).solve(p).x for p in (problem, again))
+    np.testing.assert_array_equal(first, second)
 
 
 # ---- gaps ----------------------------------------------------------------------------------------
@@ -294,6 +307,8 @@ def bad(value):
     (lambda: splittings.svm_dual(A @ A.T, np.arange(40.0)),
      "labels must be -1 and 1, got 0 at index 0"),
     (lambda: splittings.svm_dual(A @ A.T, LABELS, C=0.0), "C must be a finite number > 0"),
+    (lambda: splittings.svm_dual(A, LABELS), r"K must be square, got shape \(40, 15\)"),
+    (lambda: splittings.total_variation([], 1.0), "y is empty"),
     (lambda: splittings.box_qp(np.eye(2), np.ones(3), 0, 1), "q has 3 entries, expected 2"),
     (lambda: splittings.box_qp(np.eye(2), np.ones(2), 1.0, 0.0), "lower > upper"),
 ])  # fmt: skip
