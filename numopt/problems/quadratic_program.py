@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -143,8 +144,7 @@ class QuadraticProgram(Problem):
         P, A = own["P"], own["A"]
         new = P.indices, P.indptr, A.indices, A.indptr
         old = own.get("_pattern", new)
-        pairs = zip(old, new, strict=True)
-        if not all(a is b or (a.size == b.size and a.tobytes() == b.tobytes()) for a, b in pairs):
+        if not all(map(_equal, old, new)):
             old = new
         own["_pattern"] = old
         own.pop("_convex", None)
@@ -165,6 +165,12 @@ class QuadraticProgram(Problem):
             own["_arrays"] = kernels.Arrays(CSR(*flat[:3]), CSR(*flat[3:6]), *flat[6:])
         arrays: kernels.Arrays = own["_arrays"]
         return arrays
+
+    @property
+    def matrices(self) -> tuple[np.ndarray, ...]:
+        """The parts of P and of A; the same tuple in siblings that share both."""
+        matrices: tuple[np.ndarray, ...] = self.__dict__["_matrices"]
+        return matrices
 
     @property
     def flat(self) -> tuple[np.ndarray, ...]:
@@ -198,7 +204,8 @@ class QuadraticProgram(Problem):
             M = changes[name] if name in ("P", "A") else None
             if M is None or np.shape(M) != own[name].shape:
                 return super().replace(**changes)
-            M = _by_columns(M, name)
+            if not _same_layout(M, own[name]):
+                M = _by_columns(M, name)
             changes[name] = _symmetric(M) if name == "P" else M
         # Checking again what stays would cost more than many a solve.
         memo, family = self._caches()
@@ -425,6 +432,29 @@ def _by_columns(value: Any, name: str) -> Any:
     if parts[0] is M.data and parts[1] is M.indices and parts[2] is M.indptr:
         return M
     return sp.csc_array(parts, shape=M.shape)
+
+
+def _same_layout(M: Any, known: Any) -> bool:
+    """Whether a matrix has the pattern of one that was checked, and finite entries.
+
+    What that leaves out, such as entries whose squares overflow, `_by_columns` looks at.
+    """
+    if type(M) is not sp.csc_array:
+        return False
+    data, indices, indptr = M.data, M.indices, M.indptr
+    return (
+        data.dtype is FLOAT
+        and data.flags.carray
+        and data.size == known.data.size
+        and _equal(indices, known.indices)
+        and _equal(indptr, known.indptr)
+        and math.isfinite(data.dot(data))
+    )
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether index arrays are the same; bytes are compared in a tenth of `np.array_equal`."""
+    return a is b or (a.dtype == b.dtype and a.size == b.size and a.tobytes() == b.tobytes())
 
 
 def _empty(m: int, n: int) -> Any:

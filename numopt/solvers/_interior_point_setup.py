@@ -77,21 +77,6 @@ def scale(P_data, P_indices, P_indptr, A_data, A_indices, A_indptr, q, unit, swe
 
 
 @kernel
-def rescale(P_data, P_indices, P_indptr, A_data, A_indices, A_indptr, unit, cost):
-    """Scale P and A (by columns) in place by units that are known; return largest entries."""
-    n = P_indptr.size - 1
-    P_top, A_top = 0.0, 0.0
-    for j in range(n):
-        for p in span(P_indptr[j], P_indptr[j + 1]):
-            P_data[p] *= cost * unit[j] * unit[P_indices[p]]
-            P_top = max(P_top, abs(P_data[p]))
-        for p in span(A_indptr[j], A_indptr[j + 1]):
-            A_data[p] *= unit[j] / unit[n + A_indices[p]]
-            A_top = max(A_top, abs(A_data[p]))
-    return P_top, A_top
-
-
-@kernel
 def classify(lo, hi, unit, kind):
     """Scale the sides of entities in place, name what there is, put 0 where nothing is."""
     for k in range(kind.size):

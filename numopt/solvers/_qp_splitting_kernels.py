@@ -1,456 +1,331 @@
-"""Compiled iterations of `OperatorSplittingQP`, in scaled units.
-
-Variables and rows are treated alike: *entity* k < n is variable k, entity n + i is row i of A,
-each with a value (x_k, or entry i of A x), sides, a multiplier y > 0 at the upper one, and a
-penalty. The vectors of entities are rows of one array: a call costs time by the array.
-"""
+"""Compiled iterations of `OperatorSplittingQP`, in scaled units; see `_qp_active_set`."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
 from numopt.core.jit import inner, kernel
 from numopt.core.solver import BREAKDOWN, DONE, INFEASIBLE, RUNNING, UNBOUNDED
 from numopt.linalg.ldl_kernels import simplicial, supernodal
-from numopt.linalg.sparse import CSR, row_axpy, row_dot
-from numopt.problems._qp_kernels import Arrays, kkt_residuals
+from numopt.linalg.sparse import CSR
+from numopt.problems._qp_kernels import Arrays
+from numopt.solvers._qp_active_set import (
+    AY,
+    CHANGES,
+    COST,
+    COUNT,
+    FACTORED,
+    FINISH,
+    FINISHING,
+    FOUND,
+    HI,
+    LO,
+    NEXT,
+    NOTHING,
+    OLD_X,
+    OLD_Y,
+    OWN,
+    PENALTY,
+    PROOF,
+    PX,
+    RESIDUAL,
+    RHO,
+    SIGMA,
+    SPLITTING,
+    STARTED,
+    SUSPECT,
+    TOL,
+    TRIED,
+    UNIT,
+    VALUES,
+    B,
+    Q,
+    V,
+    X,
+    Y,
+    Z,
+    build_finish,
+    products,
+    worse,
+    write,
+)  # fmt: skip
 
-# Rows of `work`, n + m entries each; X, OLD_X and Q use the first n.
-(
-    LO, HI, Z, Y, RHO, OLD_Y, X, OLD_X, Q,
-    POINT,  # of the finish: x, then multipliers of rows
-    MULTIPLIERS,  # of the finish, of all entities
-    VALUES, B, V,  # x and A x; right-hand side; solution
-    WORK,
-) = range(15)  # fmt: skip
-
-# Rows of `sides`: -1, 0, 1: at the lower side, free, at the upper one; 2 where they are equal.
-# Those of the finish, and those that its factor belongs to.
-SIDE, FACTORED_SIDE = range(2)
-
-# Places in `scalars`.
-(
-    PENALTY, COUNT, FACTORED, CHANGES, TOL, RESIDUAL, TRIED, SUSPECT, ROUNDS, FOUND, FINISHING,
-    NEXT, PROOF, STARTED, PRIMAL, DUAL, GAP, OBJECTIVE, SCALARS,
-) = range(19)  # fmt: skip
-
-
-# What the factor is of.
-NOTHING, SPLITTING, FINISH = range(3)
-
-SIGMA = 1e-6  # proximal term of x
 EQUAL, FREE = 1e3, 1e-6  # factors of rho at equations and at rows without sides
 LOW, HIGH = 1e-6, 1e6  # range of rho
 # Iterations between checks, and between looks at rho; the first check, for what is easy.
 CHECK, ADAPT, FIRST = 25, 50, 10
 SHIFT = 5.0  # rho moves if its estimate differs by this factor
-# Minus the diagonal of active rows in the finish; what keeps active variables and other rows out.
-# More would make all other pivots look tiny.
-ACTIVE, OUT = 1e-9, 1e10
-# The proximal term of the finish where P has a diagonal above a limit, relative to it.
-NEARLY, FLAT = 1e-9, 1e-3
-REFINEMENTS = 12
-# Multiplier of a side, beside the distance from it, from which on an interior point is at it.
-SHARE = 1e-4
 
 
-class Model(NamedTuple):
-    """What depends on P and A."""
+@kernel
+def load(matrices, unit, cost, places, work, scalars, P_data, A_data, values):
+    """Scale P and A by units that are known, and put them into the KKT matrix.
 
-    P: CSR  # scaled, all of it
-    A: CSR  # scaled, by columns
-    unit: np.ndarray  # n + m, value = unit times scaled value
-    own: np.ndarray  # n, diagonal of P
-    diagonal: np.ndarray  # places of the diagonal in the values of the KKT matrix
-    order: np.ndarray  # of elimination
-    cost: float  # scaled objective = cost times objective
-
-
-# Arguments come in plain tuples: named ones take several times as long to pass.
-
-
-@inner(merged=True)
-def _model(fixed, data):
-    """`fixed`: entries of the scaled P and A, then the other fields."""
-    return Model(
-        CSR(fixed[0], data[1], data[2]), CSR(fixed[1], data[4], data[5]), fixed[2], fixed[3],
-        fixed[4], fixed[5], fixed[6],
-    )  # fmt: skip
-
-
-@inner(merged=True)
-def _arrays(data):
-    """`data`: the parts of P and of A, and the vectors."""
-    return Arrays(
-        CSR(data[0], data[1], data[2]), CSR(data[3], data[4], data[5]), data[6], data[7], data[8],
-        data[9], data[10],
-    )  # fmt: skip
+    `matrices`: the parts of P and of A, by columns. Returns the largest entries, scaled.
+    """
+    P, A = CSR(matrices[0], matrices[1], matrices[2]), CSR(matrices[3], matrices[4], matrices[5])
+    n, diagonal = P.indptr.size - 1, places[1]
+    # Columns of the upper triangle end with the diagonal: each begins after that of the last one.
+    at = np.zeros(unit.size, np.int64)
+    scalars[COST], scalars[FACTORED] = cost, NOTHING
+    for k in range(unit.size):
+        work[UNIT, k] = unit[k]
+        values[diagonal[k]] = 0.0
+        if k > 0:
+            at[k] = diagonal[k - 1] + 1
+    P_top, A_top = 0.0, 0.0
+    for j in range(n):
+        work[OWN, j] = 0.0
+        for p in range(P.indptr[j], P.indptr[j + 1]):
+            i = P.indices[p]
+            P_data[p] = P.data[p] * (cost * unit[j] * unit[i])
+            P_top = max(P_top, abs(P_data[p]))
+            if i < j:
+                values[at[j]] = P_data[p]
+                at[j] += 1
+            elif i == j:
+                work[OWN, j] = P_data[p]
+        for p in range(A.indptr[j], A.indptr[j + 1]):
+            k = n + A.indices[p]
+            A_data[p] = A.data[p] * (unit[j] / unit[k])
+            A_top = max(A_top, abs(A_data[p]))
+            values[at[k]] = A_data[p]
+            at[k] += 1
+    return P_top, A_top
 
 
 @inner
 def _set_rho(work, scalars, n, rho):
     """Penalties of entities; 0 at variables without bounds."""
+    low, high, penalty = work[LO], work[HI], work[RHO]
     scalars[PENALTY], scalars[FACTORED] = rho, NOTHING
-    for k in range(work.shape[1]):
-        factor, open_end = 1.0, work[LO, k] == -np.inf and work[HI, k] == np.inf
-        if work[LO, k] == work[HI, k]:
+    for k in range(low.size):
+        factor, open_end = 1.0, low[k] == -np.inf and high[k] == np.inf
+        if low[k] == high[k]:
             factor = EQUAL
         elif open_end:
             factor = FREE
-        work[RHO, k] = min(max(rho * factor, LOW), HIGH)
+        penalty[k] = min(max(rho * factor, LOW), HIGH)
         if open_end and k < n:
-            work[RHO, k] = 0.0
+            penalty[k] = 0.0
 
 
 @inner
-def _load(model, data, work, scalars, start):
-    """Begin: scale the vectors of a problem and a start; False if sides cross or it is not finite.
+def _begin(data, work, scalars, point, options):
+    """Scale the vectors of a problem and a start; False if sides cross or it is not finite.
 
-    `start`: x, y, z_lb, z_ub, tolerance, first penalty, whether to try a finish first (2: from
-    an interior point, whose multipliers are nowhere 0).
+    `options`: tolerance, first penalty, whether to try a finish first (2: from an interior point,
+    whose multipliers are nowhere 0).
     """
-    n, total = model.own.size, model.unit.size
-    x, y, z_lb, z_ub, tol, rho, first = start
-    factored = scalars[FACTORED]
-    for k in range(SCALARS):
+    unit, x, y, n = work[UNIT], work[X], work[Y], data[6].size
+    q, lower, upper, lb, ub = data[6], data[7], data[8], data[9], data[10]
+    tol, rho, first = options
+    for k in range(FACTORED):
         scalars[k] = 0.0
     scalars[TOL], scalars[FINISHING], scalars[PENALTY] = tol, first, rho
     scalars[RESIDUAL], scalars[TRIED] = np.inf, 1.0
     # At this residual dx or dy is shown as a proof, which the problem then checks.
     scalars[PROOF] = 1e-6
-    crossed, size = False, 0.0
+    crossed, size, cost, total = False, 0.0, scalars[COST], unit.size
     for k in range(total):
-        unit, i = model.unit[k], k - n
-        low, high = (data.lb[k], data.ub[k]) if k < n else (data.l[i], data.u[i])
+        u = unit[k]
+        if k < n:
+            low, high = lb[k], ub[k]
+            multiplier = point[total + n + k] - point[total + k]
+            work[Q, k] = cost * u * q[k]
+            x[k] = work[OLD_X, k] = point[k] / u
+            size += abs(point[k])
+        else:
+            low, high, multiplier = lower[k - n], upper[k - n], point[k]
         crossed = crossed or low > high
-        multiplier = z_ub[k] - z_lb[k] if k < n else y[i]
         size += abs(multiplier)
-        work[LO, k], work[HI, k] = low / unit, high / unit
-        work[Y, k] = work[OLD_Y, k] = model.cost * unit * multiplier
-    for j in range(n):
-        size += abs(x[j])
-        work[Q, j] = model.cost * model.unit[j] * data.q[j]
-        work[X, j] = work[OLD_X, j] = x[j] / model.unit[j]
-    scalars[FACTORED] = factored if factored == FINISH else NOTHING
+        work[LO, k], work[HI, k] = low / u, high / u
+        y[k] = work[OLD_Y, k] = cost * u * multiplier
+    if scalars[FACTORED] != FINISH:
+        scalars[FACTORED] = NOTHING
     return size < np.inf and not crossed
 
 
 @inner
-def _values(model, x, values):
-    """Values of entities at x."""
-    n = model.own.size
-    rows = values[n:]
-    for i in range(rows.size):
-        rows[i] = 0.0
-    for j in range(n):
-        values[j] = x[j]
-        row_axpy(model.A, j, x[j], rows)
-
-
-@inner
-def _write(model, x, multipliers, point):
-    """A point in the problem's units: x, y, z_lb, z_ub one after the other."""
-    n, m = model.own.size, model.unit.size - model.own.size
-    for j in range(n):
-        z = multipliers[j] / (model.cost * model.unit[j])
-        point[j] = model.unit[j] * x[j]
-        point[n + m + j], point[2 * n + m + j] = max(-z, 0.0), max(z, 0.0)
-    for k in range(n, n + m):
-        point[k] = multipliers[k] / (model.cost * model.unit[k])
-
-
-@inner
-def _worse(a, b):
-    """The larger; NaN wins."""
-    return b if not b <= a else a
-
-
-@inner
-def _residuals(model, work):
+def _residuals(work, scalars, n):
     """The worst residual in the problem's units, and the two ratios that rho goes by."""
-    n, total = model.own.size, model.unit.size
-    x, y, values = work[X], work[Y], work[VALUES]
-    _values(model, x, values)
-    worst, primal, size, support = 0.0, 0.0, 0.0, 0.0
-    scaled, scaled_size = 0.0, 0.0
-    for k in range(total):
+    unit, x, y, z, rho, q = work[UNIT], work[X], work[Y], work[Z], work[RHO], work[Q]
+    values, Px, Ay, low, high = work[VALUES], work[PX], work[AY], work[LO], work[HI]
+    worst, primal, size, dual, dual_size = 0.0, 0.0, 0.0, 0.0, 0.0
+    scaled, scaled_size, other, other_size = 0.0, 0.0, 0.0, 0.0
+    bend, slope, support, cost = 0.0, 0.0, 0.0, scalars[COST]
+    for k in range(y.size):
         if k == n:
             worst, primal, size = primal / (1 + size), 0.0, 0.0
-        if work[RHO, k] == 0:
+        if k < n:
+            r = abs(Px[k] + q[k] + Ay[k] + y[k])
+            most = max(abs(Px[k]), abs(Ay[k]), abs(y[k]), abs(q[k]))
+            other, other_size = worse(other, r), max(other_size, most)
+            dual = worse(dual, r / (cost * unit[k]))
+            dual_size = max(dual_size, most / (cost * unit[k]))
+            bend += x[k] * Px[k]
+            slope += x[k] * q[k]
+        if rho[k] == 0:
             continue
         v = values[k]
-        near = min(max(v, work[LO, k]), work[HI, k])
-        scaled = _worse(scaled, abs(v - work[Z, k]))
-        scaled_size = max(scaled_size, abs(v), abs(work[Z, k]))
-        primal = _worse(primal, abs(v - near) * model.unit[k])
-        size = max(size, abs(v) * model.unit[k])
+        near = min(max(v, low[k]), high[k])
+        scaled = worse(scaled, abs(v - z[k]))
+        scaled_size = max(scaled_size, abs(v), abs(z[k]))
+        primal = worse(primal, abs(v - near) * unit[k])
+        size = max(size, abs(v) * unit[k])
         if y[k] != 0:
-            support += y[k] * (work[HI, k] if y[k] > 0 else work[LO, k])
-    worst = _worse(worst, primal / (1 + size))
-    dual, dual_size, other, other_size, bend, slope = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    rows = y[n:]
-    for j in range(n):
-        Px, Ay, q = row_dot(model.P, j, x), row_dot(model.A, j, rows), work[Q, j]
-        unit = model.cost * model.unit[j]
-        r = abs(Px + q + Ay + y[j])
-        most = max(abs(Px), abs(Ay), abs(y[j]), abs(q))
-        other, other_size = _worse(other, r), max(other_size, most)
-        dual, dual_size = _worse(dual, r / unit), max(dual_size, most / unit)
-        bend += x[j] * Px
-        slope += x[j] * q
-    gap = abs(bend + slope + support) / model.cost
-    gap /= 1 + max(abs(bend), abs(slope), abs(support)) / model.cost
-    worst = _worse(_worse(worst, dual / (1 + dual_size)), gap)
+            support += y[k] * (high[k] if y[k] > 0 else low[k])
+    worst = worse(worst, primal / (1 + size))
+    gap = abs(bend + slope + support) / cost
+    gap /= 1 + max(abs(bend), abs(slope), abs(support)) / cost
+    worst = worse(worse(worst, dual / (1 + dual_size)), gap)
     return worst, scaled / max(scaled_size, 1e-10), other / max(other_size, 1e-10)
 
 
 @inner
-def _proof(model, work, limit):
+def _proof(P, A, work, limit):
     """INFEASIBLE if y - y_old looks like a Farkas vector, UNBOUNDED if x - x_old like a ray."""
-    n, total = model.own.size, model.unit.size
-    d = work[V]
+    n, dx, dy, low, high = P.indptr.size - 1, work[B], work[V], work[LO], work[HI]
+    values, Px, Ay, q = work[VALUES], work[PX], work[AY], work[Q]
     top, support, terms = 0.0, 0.0, 0.0
-    for k in range(total):
-        d[k] = work[Y, k] - work[OLD_Y, k]
-        if (d[k] > 0 and work[HI, k] == np.inf) or (d[k] < 0 and work[LO, k] == -np.inf):
-            d[k] = 0.0
-        top = max(top, abs(d[k]))
-        if d[k] != 0:
-            t = d[k] * (work[HI, k] if d[k] > 0 else work[LO, k])
+    for k in range(dy.size):
+        if k < n:
+            dx[k] = work[X, k] - work[OLD_X, k]
+        d = work[Y, k] - work[OLD_Y, k]
+        if (d > 0 and high[k] == np.inf) or (d < 0 and low[k] == -np.inf):
+            d = 0.0
+        top, dy[k] = max(top, abs(d)), d
+        if d != 0:
+            t = d * (high[k] if d > 0 else low[k])
             support += t
             terms += abs(t)
-    if top > 1e-14 and support < -1e-6 * terms and support < 0:
-        off, rows = 0.0, d[n:]
-        for j in range(n):
-            off = _worse(off, abs(row_dot(model.A, j, rows) + d[j]))
-        if off <= limit * top:
-            return INFEASIBLE
-    top, slope, cost = 0.0, 0.0, 0.0
+    products(P, A, work, dx, dy)
+    off = 0.0
     for j in range(n):
-        d[j] = work[X, j] - work[OLD_X, j]
-        top = max(top, abs(d[j]))
-        slope += work[Q, j] * d[j]
-        cost = max(cost, abs(work[Q, j]))
-    if top > 1e-14 and slope < -1e-6 * cost * top:
-        off = 0.0
-        for j in range(n):
-            off = _worse(off, abs(row_dot(model.P, j, d)))
-        _values(model, d, work[VALUES])
-        for k in range(total):
-            t = work[VALUES, k]
-            if (t > 0 and work[HI, k] < np.inf) or (t < 0 and work[LO, k] > -np.inf):
-                off = _worse(off, abs(t))
-        if off <= limit * top:
-            return UNBOUNDED
+        off = worse(off, abs(Ay[j] + dy[j]))
+    if top > 1e-14 and support < -1e-6 * terms and support < 0 and off <= limit * top:
+        return INFEASIBLE
+    top, slope, cost, off = 0.0, 0.0, 0.0, 0.0
+    for k in range(dy.size):
+        if k < n:
+            top = max(top, abs(dx[k]))
+            slope += q[k] * dx[k]
+            cost = max(cost, abs(q[k]))
+            off = worse(off, abs(Px[k]))
+        t = values[k]
+        if (t > 0 and high[k] < np.inf) or (t < 0 and low[k] > -np.inf):
+            off = worse(off, abs(t))
+    if top > 1e-14 and slope < -1e-6 * cost * top and off <= limit * top:
+        return UNBOUNDED
     return RUNNING
 
 
 @kernel
-def differences(fixed, data, work, point, ray):
+def differences(n, work, scalars, point, ray):
     """The last differences in the problem's units: of multipliers, of x."""
-    model = _model(fixed, data)
-    n = model.own.size
-    for k in range(model.unit.size):
+    for k in range(work.shape[1]):
         work[V, k] = work[Y, k] - work[OLD_Y, k]
-    _write(model, work[X], work[V], point)
+    write(work, scalars, n, work[X], work[V], point)
     for j in range(n):
-        ray[j] = model.unit[j] * (work[X, j] - work[OLD_X, j])
+        ray[j] = work[UNIT, j] * (work[X, j] - work[OLD_X, j])
 
 
 @inner
-def _errors(model, work, side):
-    """Right-hand side of the finish: what its equations are off by. The largest, relative.
-
-    Multipliers of active variables are what their equations need.
-    """
-    n = model.own.size
-    point, multipliers, values, b = work[POINT], work[MULTIPLIERS], work[VALUES], work[B]
-    _values(model, point, values)
-    dual, dual_size, primal, size, rows = 0.0, 1.0, 0.0, 1.0, point[n:]
-    for j in range(n):
-        Px, Ay = row_dot(model.P, j, point), row_dot(model.A, j, rows)
-        r = -work[Q, j] - Px - Ay
-        dual_size = max(dual_size, abs(Px), abs(Ay))
-        multipliers[j] = r if side[j] else 0.0
-        b[j] = 0.0 if side[j] else r
-        dual = _worse(dual, abs(r) if r != r else abs(b[j]))
-    for k in range(n, point.size):
-        multipliers[k] = point[k]
-        r = 0.0
-        if side[k]:
-            r = (work[LO, k] if side[k] < 0 else work[HI, k]) - values[k]
-            size = max(size, abs(values[k]))
-        b[k] = r
-        primal = _worse(primal, abs(r))
-    return _worse(dual / dual_size, primal / size)
+def _prepare_step(work, scalars, n, keep):
+    """Right-hand side of the system, and where the step starts from."""
+    x, z, y, rho, b, q = work[X], work[Z], work[Y], work[RHO], work[B], work[Q]
+    for k in range(y.size):
+        if keep:
+            work[OLD_X, k], work[OLD_Y, k] = x[k], y[k]
+        if k < n:
+            b[k] = SIGMA * x[k] - q[k] + rho[k] * z[k] - y[k]
+        else:
+            b[k] = z[k] - y[k] / rho[k]
 
 
 @inner
-def _corrected(work, side):
-    """Sides by the signs of multipliers and of violations, where they tell; whether any changed."""
-    changed = False
-    for k in range(side.size):
-        if side[k] == 2:
-            continue
-        new, value = 0, work[VALUES, k]
-        noise = 1e-12 * (1 + abs(value))
-        if side[k] == 0:
-            if value > work[HI, k] + noise:
-                new = 1
-            elif value < work[LO, k] - noise:
-                new = -1
-        elif side[k] * work[MULTIPLIERS, k] > 0:
-            new = side[k]
-        if new == 0:
-            work[MULTIPLIERS, k] = 0.0
-        if new != side[k]:
-            side[k] = new
-            changed = True
-    return changed
+def _take_step(work, n, relaxation):
+    x, z, y, rho, v = work[X], work[Z], work[Y], work[RHO], work[V]
+    for k in range(y.size):
+        off = v[k] - z[k] if k < n else (v[k] - y[k]) / rho[k]
+        if k < n:
+            x[k] += relaxation * (v[k] - x[k])
+        if rho[k] > 0:
+            moved = z[k] + relaxation * off + y[k] / rho[k]
+            z[k] = min(max(moved, work[LO, k]), work[HI, k])
+            y[k] = rho[k] * (moved - z[k])
 
 
 def _build(factor, solve, numbers_of):
     """The iterations with one kind of factor."""
+    finish = build_finish(factor, solve, numbers_of)
 
-    @inner
-    def refactored(model, work, scalars, arguments):
-        values, n = arguments[0], model.own.size
-        for k in range(model.unit.size):
-            rho = work[RHO, k]
-            values[model.diagonal[k]] = model.own[k] + SIGMA + rho if k < n else -1 / rho
-        scalars[FACTORED] = SPLITTING
-        return factor(*arguments)[0] < 0
-
-    @inner
-    def finish(model, data, work, sides, scalars, arguments, point, most):
-        """Solve for the sides that seem active, correct them, and again; whether it is solved."""
-        n, total = model.own.size, model.unit.size
-        side, factored, v = sides[SIDE], sides[FACTORED_SIDE], work[V]
-        x, y, z_lb, z_ub = point[:n], point[n:total], point[total : total + n], point[total + n :]
-        # Of who asks for many digits a refinement more takes little.
-        goal = max(1e-14, min(0.1, 1e3 * scalars[TOL]) * scalars[TOL])
-        for _ in range(most):
-            scalars[ROUNDS] += 1
-            same = scalars[FACTORED] == FINISH
-            for k in range(total):
-                same = same and (side[k] != 0) == (factored[k] != 0)
-            if not same:
-                for k in range(total):
-                    factored[k] = side[k]
-                    if k < n:
-                        d = OUT if side[k] else model.own[k]
-                        d += NEARLY * d if d > FLAT else SIGMA
-                    else:
-                        d = -ACTIVE if side[k] else -OUT
-                    arguments[0][model.diagonal[k]] = d
-                scalars[FACTORED] = FINISH
-                if factor(*arguments)[0] >= 0:
-                    scalars[FACTORED] = NOTHING
-                    return False
-            for k in range(total):
-                if (side[k] != 0) == (k < n):
-                    at = work[LO, k] if side[k] < 0 else work[HI, k]
-                    work[POINT, k] = at if k < n else 0.0
-            before = np.inf
-            for step in range(REFINEMENTS):
-                worst = _errors(model, work, side)
-                if not worst < np.inf:
-                    return False
-                if worst <= goal or (step > 2 and worst > 0.5 * before):
-                    break
-                before = worst
-                solve(work[B], v, model.order, numbers_of(arguments))
-                for k in range(total):
-                    if (side[k] != 0) != (k < n):
-                        work[POINT, k] += v[k]
-            changed = _corrected(work, side)
-            _write(model, work[POINT], work[MULTIPLIERS], point)
-            primal, dual, gap, fun = kkt_residuals(data, x, y, z_lb, z_ub)
-            worst = _worse(_worse(primal, dual), gap)
-            if worst <= scalars[TOL]:
-                scalars[PRIMAL], scalars[DUAL], scalars[GAP] = primal, dual, gap
-                scalars[OBJECTIVE], scalars[RESIDUAL], scalars[FOUND] = fun, worst, 1
-                return True
-            if not changed:
-                return False
-        return False
-
-    @inner
-    def attempt(model, data, work, sides, scalars, arguments, point, most):
-        """Finish from the sides that the splitting, or the start, shows."""
-        n = model.own.size
-        if scalars[FINISHING] == 2:
-            _values(model, work[X], work[VALUES])
-            for k in range(model.unit.size):
-                near = work[HI, k] if work[Y, k] > 0 else work[LO, k]
-                if not abs(work[Y, k]) > SHARE * abs(near - work[VALUES, k]):
-                    work[Y, k] = 0.0
-        scalars[FINISHING] = 0
-        for k in range(model.unit.size):
-            y = work[Y, k]
-            equal = work[LO, k] == work[HI, k]
-            sides[SIDE, k] = 2 if equal else 1 if y > 0 else -1 if y < 0 else 0
-            work[POINT, k] = work[X, k] if k < n else y
-            if (y > 0 and work[HI, k] == np.inf) or (y < 0 and work[LO, k] == -np.inf):
-                sides[SIDE, k] = 0
-        return finish(model, data, work, sides, scalars, arguments, point, most)
-
-    @inner
-    def iterations(
-        model, data, work, sides, scalars, arguments, start, point, n, relaxation, polish, fresh
+    @kernel
+    def run(
+        P_data, A_data, data, work, sides, scalars, places, arguments, point, options, n,
+        relaxation, polish, fresh,
     ):  # fmt: skip
-        s, size, total = scalars, model.own.size, model.unit.size
-        if fresh and not _load(model, data, work, s, start):
+        """At most n iterations; how many were done and a code. Writes the point.
+
+        A solve begins with `fresh`, from the point. An attempt to finish counts as an iteration.
+        `data`: the parts of P and of A, by columns, and the vectors.
+        """
+        s, size = scalars, data[6].size
+        if fresh and not _begin(data, work, s, point, options):
             return 0, BREAKDOWN
-        x, z, y, rho, b, v = work[X], work[Z], work[Y], work[RHO], work[B], work[V]
-        for done in range(n):
+        P, A = CSR(P_data, data[1], data[2]), CSR(A_data, data[4], data[5])
+        done, code = 0, RUNNING
+        while done < n and code == RUNNING:
             if s[FINISHING] > 0:
-                if attempt(model, data, work, sides, s, arguments, point, polish):
-                    return done + 1, DONE
+                raw = Arrays(
+                    CSR(data[0], data[1], data[2]), CSR(data[3], data[4], data[5]), data[6],
+                    data[7], data[8], data[9], data[10],
+                )  # fmt: skip
+                done += 1
+                if finish(P, A, raw, work, sides, s, places, arguments, point, polish):
+                    return done, DONE
                 continue
             if s[STARTED] == 0:
                 s[STARTED] = 1
-                _values(model, x, work[VALUES])
-                for k in range(total):
-                    z[k] = min(max(work[VALUES, k], work[LO, k]), work[HI, k])
+                products(P, A, work, work[X], work[Y])
+                for k in range(work.shape[1]):
+                    work[Z, k] = min(max(work[VALUES, k], work[LO, k]), work[HI, k])
                 _set_rho(work, s, size, s[PENALTY])
-            if s[FACTORED] != SPLITTING and not refactored(model, work, s, arguments):
-                return done, BREAKDOWN
-            keep = (s[COUNT] + 1) % CHECK == 0 or s[COUNT] + 1 == FIRST
-            for k in range(total):
-                if keep:
-                    work[OLD_X, k], work[OLD_Y, k] = x[k], y[k]
-                b[k] = SIGMA * x[k] - work[Q, k] + rho[k] * z[k] - y[k]
-                if k >= size:
-                    b[k] = z[k] - y[k] / rho[k]
-            if not solve(b, v, model.order, numbers_of(arguments)):
-                return done + 1, BREAKDOWN
-            for k in range(total):
-                off = v[k] - z[k] if k < size else (v[k] - y[k]) / rho[k]
-                if k < size:
-                    x[k] += relaxation * (v[k] - x[k])
-                if rho[k] > 0:
-                    moved = z[k] + relaxation * off + y[k] / rho[k]
-                    z[k] = min(max(moved, work[LO, k]), work[HI, k])
-                    y[k] = rho[k] * (moved - z[k])
+            if s[FACTORED] != SPLITTING:
+                for k in range(work.shape[1]):
+                    rho = work[RHO, k]
+                    d = work[OWN, k] + SIGMA + rho if k < size else -1 / rho
+                    arguments[0][places[1, k]] = d
+                s[FACTORED] = SPLITTING
+                if factor(*arguments)[0] >= 0:
+                    code = BREAKDOWN
+                    break
             s[COUNT] += 1
             s[FOUND] = 0
+            keep = s[COUNT] % CHECK == 0 or s[COUNT] == FIRST
+            done += 1
+            _prepare_step(work, s, size, keep)
+            if not solve(work[B], work[V], places[0], numbers_of(arguments)):
+                code = BREAKDOWN
+                break
+            _take_step(work, size, relaxation)
             if not keep:
                 continue
-            worst, primal, dual = _residuals(model, work)
+            products(P, A, work, work[X], work[Y])
+            worst, primal, dual = _residuals(work, s, size)
             if not worst < np.inf:
-                return done + 1, BREAKDOWN
+                code = BREAKDOWN
+                break
             s[RESIDUAL] = worst
             if worst <= s[TOL]:
-                return done + 1, DONE
-            code = _proof(model, work, s[PROOF])
-            s[SUSPECT] = s[SUSPECT] + 1 if code != RUNNING else 0
+                code = DONE
+                break
+            claim = _proof(P, A, work, s[PROOF])
+            s[SUSPECT] = s[SUSPECT] + 1 if claim != RUNNING else 0
             if s[SUSPECT] >= 3:
-                s[SUSPECT] = 0
-                return done + 1, code
-            if polish and code == RUNNING and (worst <= 0.2 * s[TRIED] or s[COUNT] >= s[NEXT]):
+                s[SUSPECT], code = 0, claim
+                break
+            if polish and claim == RUNNING and (worst <= 0.2 * s[TRIED] or s[COUNT] >= s[NEXT]):
                 s[TRIED], s[NEXT], s[FINISHING] = worst, 2 * s[COUNT], 1
             if s[COUNT] % ADAPT == 0:
                 ratio = np.sqrt(primal / max(dual, 1e-300))
@@ -458,23 +333,7 @@ def _build(factor, solve, numbers_of):
                 if new > SHIFT * s[PENALTY] or SHIFT * new < s[PENALTY]:
                     _set_rho(work, s, size, new)
                     s[CHANGES] += 1
-        return n, RUNNING
-
-    @kernel
-    def run(
-        fixed, data, work, sides, scalars, arguments, start, point, n, relaxation, polish, fresh
-    ):  # fmt: skip
-        """At most n iterations; how many were done and a code. Writes the point.
-
-        A solve begins with `fresh`. An attempt to finish counts as an iteration.
-        """
-        model = _model(fixed, data)
-        done, code = iterations(
-            model, _arrays(data), work, sides, scalars, arguments, start, point, n,
-            relaxation, polish, fresh,
-        )  # fmt: skip
-        if scalars[FOUND] == 0:
-            _write(model, work[X], work[Y], point)
+        write(work, s, size, work[X], work[Y], point)
         return done, code
 
     return run

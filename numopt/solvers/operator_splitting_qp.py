@@ -17,10 +17,11 @@ from numopt.core.engine import (
     time_left,
 )
 from numopt.core.validate import require_count, require_positive
+from numopt.solvers import _qp_active_set as at
 from numopt.solvers import _qp_splitting_kernels as kernels
 from numopt.solvers._qp_adjoint import Adjoint
-from numopt.solvers._qp_model import Prepared, Storage, prepare
 from numopt.solvers._qp_proofs import elastic
+from numopt.solvers._qp_splitting_model import Prepared, Storage, begin, prepare
 
 # Entries touched by an iteration, from which on chunks are kept small.
 LARGE = 1e5
@@ -33,7 +34,7 @@ class State(NamedTuple):
 
     prepared: Prepared
     storage: Storage
-    start: tuple[Any, ...]  # as the kernels take it
+    options: tuple[float, float, int]  # tolerance, penalty, whether to try a finish first
     latest: list[np.ndarray]  # one, the point in the problem's units: parts one after the other
     claim: dict[str, Any]  # what is believed and not yet proven: a code, farkas or ray
 
@@ -113,51 +114,50 @@ class OperatorSplittingQP(Solver):
 
     def at_once(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
         """A finish from a warm start, a few iterations otherwise, in one compiled call."""
-        prepared = prepare(problem)
-        few = int(FIRST_WORK / prepared.entries)
-        start = self._begin(problem, x0, warm, tol)
-        if not prepared.convex or not (few or start[-1]):
+        if not problem.convex:
             return None
-        storage, point = prepared.storage(), np.empty(3 * prepared.n + prepared.m)
-        state = State(prepared, storage, start, [point], {})
-        nit, code = self._run(problem, state, min(max(few, 1), self.max_iter), True)
+        point, options = self._start(problem, x0, warm, tol)
+        prepared, storage = begin(problem)
+        few = max(int(FIRST_WORK / prepared.entries), min(options[-1], 1))
+        state = State(prepared, storage, options, [point], {})
+        nit, code = self._run(problem, state, min(few, self.max_iter), True)
         found, scalars = None, storage.scalars.tolist()
-        if code == DONE and scalars[kernels.FOUND]:
-            certificate = problem.judged(*scalars[kernels.PRIMAL :], tol)
+        if code == DONE and scalars[at.FOUND]:
+            certificate = problem.judged(*scalars[at.PRIMAL : at.OBJECTIVE + 1], tol)
             found = _described(problem, point, scalars), certificate, nit
         warm["tried"] = True
         prepared.keep(storage)
         return found
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
-        prepared = prepare(problem)
-        start = self._begin(problem, x0, warm, self._tol(problem))
-        if not all(np.isfinite(part).all() for part in start[:4]):
+        point, options = self._start(problem, x0, warm, self._tol(problem))
+        if not np.isfinite(point).all():
             raise ValueError("the start has entries that are not finite; start without it")
         claim, crossed = {}, problem.crossed()
         if crossed is not None:
             claim = {"code": INFEASIBLE, "farkas": crossed[2], "reason": crossed[0]}
-        elif not prepared.convex:
+        elif not problem.convex:
             claim = {"code": INDEFINITE, "reason": _why_not_convex(problem)}
-        state = State(prepared, prepared.storage(), start, [np.concatenate(start[:4])], claim)
+        state = State(*begin(problem), options, [point], claim)
         self._run(problem, state, 0, True)
         return state
 
-    def _begin(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
+    def _start(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
+        """The point to start from, in one array, and options of the kernel."""
         n, vector, first = problem.size, problem._vector, 0
         if self.polish and "y" in warm and "tried" not in warm:
             first = 1 if "rho" in warm else 2
-        return (
+        parts = (
             vector(warm.get("x", x0), "x0", n), vector(warm.get("y"), "y", problem.n_rows),
-            vector(warm.get("z_lb"), "z_lb", n), vector(warm.get("z_ub"), "z_ub", n), 0.9 * tol,
-            float(warm.get("rho", self.rho)), first,
+            vector(warm.get("z_lb"), "z_lb", n), vector(warm.get("z_ub"), "z_ub", n),
         )  # fmt: skip
+        return np.concatenate(parts), (0.9 * tol, float(warm.get("rho", self.rho)), first)
 
     def _run(self, problem: Any, state: State, n: int, fresh: bool) -> tuple[int, int]:
-        prepared, storage, start, latest, _ = state
-        done, code = kernels.RUN[prepared.method](
-            prepared.fixed, problem.flat, *storage[:4], start, latest[0], n, self.relaxation,
-            self.polish, fresh,
+        P, A, work, sides, scalars, places, factor, _ = state.storage
+        done, code = kernels.RUN[state.prepared.method](
+            P, A, problem.flat, work, sides, scalars, places, factor, state.latest[0],
+            state.options, n, self.relaxation, self.polish, fresh,
         )  # fmt: skip
         return done, code
 
@@ -175,13 +175,13 @@ class OperatorSplittingQP(Solver):
     def tighten(self, problem: Any, state: State) -> bool:
         # A finish that was not confirmed is left, a proof that was not waits for a better one.
         s = state.storage.scalars
-        s[kernels.SUSPECT] = s[kernels.FOUND] = 0
+        s[at.SUSPECT] = s[at.FOUND] = 0
         if "code" in state.claim:
             state.claim.clear()
-            s[kernels.PROOF] *= 0.3
+            s[at.PROOF] *= 0.3
             return True
-        s[kernels.TOL] *= 0.5
-        return bool(s[kernels.TOL] > 1e-16)
+        s[at.TOL] *= 0.5
+        return bool(s[at.TOL] > 1e-16)
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         described = _described(problem, state.latest[0], state.storage.scalars.tolist())
@@ -201,7 +201,8 @@ class OperatorSplittingQP(Solver):
     def _claim(self, problem: Any, state: State, code: int) -> int:
         """The proof that dx or dy is, repaired as far as that goes; what it proves."""
         point, ray = np.empty_like(state.latest[0]), np.empty(state.prepared.n)
-        kernels.differences(state.prepared.fixed, problem.flat, state.storage.work, point, ray)
+        work, scalars = state.storage.work, state.storage.scalars
+        kernels.differences(state.prepared.n, work, scalars, point, ray)
         if code == INFEASIBLE:
             parts = problem.split(point)
             farkas = problem.repaired_farkas(parts["y"], parts["z_lb"], parts["z_ub"])[0]
@@ -233,10 +234,10 @@ class OperatorSplittingQP(Solver):
 def _described(problem: Any, point: np.ndarray, scalars: list[float]) -> dict[str, Any]:
     """A point as results show it."""
     parts = problem.split(point)
-    rho = scalars[kernels.PENALTY]
+    rho = scalars[at.PENALTY]
     return {
-        **parts, "rho": rho, "polished": bool(scalars[kernels.FOUND]),
-        "rounds": int(scalars[kernels.ROUNDS]), "vjp": Adjoint(problem, **parts),
+        **parts, "rho": rho, "polished": bool(scalars[at.FOUND]),
+        "rounds": int(scalars[at.ROUNDS]), "vjp": Adjoint(problem, **parts),
         "warm_start": {**parts, "rho": rho},
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ import numopt
 from numopt.core.result import Status
 from numopt.problems import QuadraticProgram
 from numopt.solvers import InteriorPointQP, OperatorSplittingQP, _qp_dense
-from numopt.solvers._qp_model import prepare
+from numopt.solvers._qp_splitting_model import prepare
 
 SOLVERS = [OperatorSplittingQP(tol=1e-10), InteriorPointQP(tol=1e-10)]
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s.name)
