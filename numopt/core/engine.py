@@ -256,7 +256,12 @@ class _Run:
 
     def check(self, state: State, code: Code) -> Status | None:
         """Measure the current point; the status to end with, or None to go on."""
-        certificate = self.solver.measure(self.problem, state)
+        point = None
+        if type(self.solver).measure is Solver.measure:
+            point = self.solver.finish(self.problem, state)
+            certificate = self.problem.certificate(point["x"], **self.problem.parts_of(point))
+        else:
+            certificate = self.solver.measure(self.problem, state)
         now = perf_counter()
         self.rows.append((self.nit, now - self.start, certificate))
         worst, descent = certificate.worst(self.tol), self.descent
@@ -264,7 +269,7 @@ class _Run:
             self.latest = state
         elif worst < self.best_worst or self.best is None:
             self.best_worst, self.best_nit = worst, self.nit
-            self.best = _copied(self.solver.finish(self.problem, state))
+            self.best = _copied(point or self.solver.finish(self.problem, state))
         self.checks_since_mark += 1
         # Accelerated methods come near a tolerance by chance: a falling objective is progress, too.
         less = 0.0 if descent or not self.least_fun < np.inf else 1e-5 * abs(self.least_fun)
@@ -339,7 +344,8 @@ class _Run:
         first, largest = (
             int(max(1, min(most, total / work))) for total in (FIRST_WORK, CHUNK_WORK)
         )
-        return first, largest
+        seen = self.callback is not None or self.progress is not None
+        return largest if self.solver.ends_itself and not seen else first, largest
 
     def result(self, status: Status, warn: bool = True) -> Result:
         """The verdict: the best point, its certificate recomputed from the data."""

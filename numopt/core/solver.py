@@ -67,6 +67,8 @@ class Solver:
     check_every: ClassVar[int] = MAX_CHUNK
     #: ... and where there is a callback: 1 shows it every iterate.
     callback_every: ClassVar[int] = MAX_CHUNK
+    #: Whether `advance` itself sees when the tolerance is met: checks in between gain nothing.
+    ends_itself: ClassVar[bool] = False
     #: Whether the objective never rises: then the last point is the best one.
     descent: ClassVar[bool] = False
     _kept_defaults: ClassVar[dict[str, Any]]

@@ -25,8 +25,10 @@ from typing import NamedTuple
 import numpy as np
 
 from numopt.core.jit import inner, kernel
+from numopt.linalg.ldl_kernels.symbolic import span
 
 NONE = -1
+LAST_STAMP = 2**31 - 1
 
 
 def minimum_degree(indptr: np.ndarray, indices: np.ndarray, dense: float = 10.0) -> np.ndarray:
@@ -58,6 +60,8 @@ def minimum_degree(indptr: np.ndarray, indices: np.ndarray, dense: float = 10.0)
     n = indptr.size - 1
     if n == 0:
         return np.empty(0, np.int32)
+    if max(n, 3 * len(indices)) > LAST_STAMP:
+        raise ValueError(f"the pattern has {len(indices)} entries, more than 32-bit lists can hold")
     start, length, lists, free = adjacency(np.asarray(indptr, np.int64), _as_uint32(indices))
     threshold = n if dense < 0 else min(n, int(max(16.0, dense * np.sqrt(n))))
     return _minimum_degree(start, length, lists, free, threshold)
@@ -83,7 +87,7 @@ def adjacency(indptr, indices):
     for j in range(n):
         start[j + 1] = start[j] + length[j]
         length[j] = 0
-    lists = np.empty(start[n] + start[n] // 5 + n + 1, np.int32)
+    lists = np.empty(start[n] + start[n] // 5 + n + 1, np.uint32)
     for j in range(n):
         for p in range(indptr[j], indptr[j + 1]):
             i = indices[p]
@@ -112,86 +116,97 @@ class Graph(NamedTuple):
     """Quotient graph. Vertices are variables, then elements once eliminated.
 
     A variable's list holds its elements first, then variables; an element's list its variables.
+    What belongs to a vertex stands together, in one line of the cache.
     """
 
     lists: np.ndarray  # all lists, with elbow room behind
-    start: np.ndarray  # where each list begins
-    length: np.ndarray  # 0: dead
-    elements: np.ndarray  # elements at the front of a variable's list; -1: is an element itself
-    size: np.ndarray  # rows of a supervariable; 0: merged or dropped; < 0: in the new element
-    degree: np.ndarray  # bound on the degree of a variable; rows in an element
-    mark: np.ndarray  # of elements: 0 dead, else stamp + |Le \ Lme|
-    parent: np.ndarray  # what a vertex was absorbed into
-    head: np.ndarray  # first variable of each degree, then by `after` and `before`
-    after: np.ndarray
-    before: np.ndarray
-    bucket: np.ndarray  # first variable of each hash, then by `same`
-    same: np.ndarray
-    code: np.ndarray  # hash of a variable
+    vertex: np.ndarray  # (n, FIELDS)
+    head: np.ndarray  # first variable of each degree, then by AFTER and BEFORE
+    bucket: np.ndarray  # first variable of each hash, then by SAME
+
+
+FIELDS = 12
+(
+    START,  # where the list begins
+    LENGTH,  # of the list; 0: dead
+    ELEMENTS,  # elements at the front of a variable's list; -1: is an element itself
+    SIZE,  # rows of a supervariable; 0: merged or dropped; < 0: in the new element
+    DEGREE,  # bound on the degree of a variable; rows in an element
+    MARK,  # of elements: 0 dead, else stamp + |Le \ Lme|
+    PARENT,  # what a vertex was absorbed into
+    AFTER,
+    BEFORE,
+    SAME,
+    CODE,  # hash of a variable
+    STEP,  # when a pivot was eliminated
+) = range(FIELDS)
 
 
 @inner(merged=True)
-def _link(i, degree, head, after, before):
+def _link(v, head, i, degree):
     """Put variable i in front of the list of its degree."""
     first = head[degree]
     if first != NONE:
-        before[first] = i
-    after[i] = first
-    before[i] = NONE
+        v[first, BEFORE] = i
+    v[i, AFTER] = first
+    v[i, BEFORE] = NONE
     head[degree] = i
 
 
 @inner(merged=True)
-def _unlink(i, degree, head, after, before):
+def _unlink(v, head, i):
     """Take variable i out of the list of its degree."""
-    left, right = before[i], after[i]
+    left, right = v[i, BEFORE], v[i, AFTER]
     if right != NONE:
-        before[right] = left
+        v[right, BEFORE] = left
     if left != NONE:
-        after[left] = right
+        v[left, AFTER] = right
     else:
-        head[degree] = right
+        head[v[i, DEGREE]] = right
 
 
 @inner
 def _compress(g, free):
     """Close the gaps between live lists; return where free space begins."""
     # The first entry of a list changes places with its owner's name, which marks the beginning.
-    for i in range(g.length.size):
-        if g.length[i] > 0:
-            p = g.start[i]
-            g.start[i] = g.lists[p]
-            g.lists[p] = -i - 2
+    lists, v = g.lists, g.vertex
+    n = v.shape[0]
+    for i in range(n):
+        if v[i, LENGTH] > 0:
+            p = v[i, START]
+            v[i, START] = lists[p]
+            lists[p] = n + i
     to = 0
-    p = np.int64(0)
+    p = 0
     while p < free:
-        owner = -g.lists[p] - 2
-        if owner < 0:
+        if lists[p] < n:
             p += 1
             continue
-        g.lists[to] = g.start[owner]
-        g.start[owner] = to
+        owner = np.int64(lists[p]) - n
+        lists[to] = v[owner, START]
+        v[owner, START] = to
         to += 1
-        for q in range(p + 1, p + g.length[owner]):
-            g.lists[to] = g.lists[q]
+        for q in range(p + 1, p + v[owner, LENGTH]):
+            lists[to] = lists[q]
             to += 1
-        p += g.length[owner]
+        p += v[owner, LENGTH]
     return to
 
 
 @inner(merged=True)
 def _move_live(g, begin, count, to):
     """Write the live variables of a list to lists[to:], off the degree lists; (end, rows)."""
+    lists, v = g.lists, g.vertex
     total = 0
-    for p in range(begin, begin + count):
-        i = g.lists[p]
-        rows = g.size[i]
+    for p in span(begin, begin + count):
+        i = lists[p]
+        rows = v[i, SIZE]
         if rows > 0:
             total += rows
-            g.size[i] = -rows
-            g.lists[to] = i
+            v[i, SIZE] = -rows
+            lists[np.uintp(to)] = i
             to += 1
-            _unlink(i, g.degree[i], g.head, g.after, g.before)
+            _unlink(v, g.head, i)
     return to, total
 
 
@@ -201,151 +216,161 @@ def _new_element(g, me, free):
 
     The element is the union of its variables and those of its elements, which it absorbs.
     """
-    own = g.elements[me]
+    lists, v = g.lists, g.vertex
+    own = np.int64(v[me, ELEMENTS])
+    begin = np.int64(v[me, START])
     if own == 0:  # in place
-        first = g.start[me]
-        last, rows = _move_live(g, first, g.length[me], first)
+        first = begin
+        last, rows = _move_live(g, first, np.int64(v[me, LENGTH]), first)
     else:
-        if free + g.length.size > g.lists.size:
+        if free + v.shape[0] > lists.size:
             free = _compress(g, free)
+            begin = np.int64(v[me, START])
         first = last = free
         rows = 0
         for q in range(own + 1):
             if q < own:
-                e = g.lists[g.start[me] + q]
-                last, more = _move_live(g, g.start[e], g.length[e], last)
-                g.parent[e] = me
-                g.mark[e] = 0
-                g.length[e] = 0
+                e = lists[np.uintp(begin + q)]
+                last, more = _move_live(g, np.int64(v[e, START]), np.int64(v[e, LENGTH]), last)
+                v[e, PARENT] = me
+                v[e, MARK] = 0
+                v[e, LENGTH] = 0
             else:
-                last, more = _move_live(g, g.start[me] + own, g.length[me] - own, last)
+                last, more = _move_live(g, begin + own, np.int64(v[me, LENGTH]) - own, last)
             rows += more
         free = last
-    g.start[me] = first
-    g.length[me] = last - first
-    g.elements[me] = NONE
-    g.degree[me] = rows
+    v[me, START] = first
+    v[me, LENGTH] = last - first
+    v[me, ELEMENTS] = NONE
+    v[me, DEGREE] = rows
     return first, last, rows, free
 
 
 @inner(merged=True)
 def _count_outside(g, first, last, stamp):
-    r"""Set mark[e] to stamp + |Le \ Lme| for every element that touches the new one."""
-    for q in range(first, last):
-        i = g.lists[q]
-        rows = -g.size[i]
-        for p in range(g.start[i], g.start[i] + g.elements[i]):
-            e = g.lists[p]
-            if g.mark[e] >= stamp:
-                g.mark[e] -= rows
-            elif g.mark[e] != 0:
-                g.mark[e] = g.degree[e] + stamp - rows
+    r"""Set MARK of e to stamp + |Le \ Lme| for every element that touches the new one."""
+    lists, v = g.lists, g.vertex
+    for q in span(first, last):
+        i = lists[q]
+        rows = -v[i, SIZE]
+        begin = np.int64(v[i, START])
+        for p in span(begin, begin + v[i, ELEMENTS]):
+            e = lists[p]
+            if v[e, MARK] >= stamp:
+                v[e, MARK] -= rows
+            elif v[e, MARK] != 0:
+                v[e, MARK] = v[e, DEGREE] + stamp - rows
 
 
 @inner(merged=True)
 def _update_degrees(g, me, first, last, stamp):
     """Bound degrees, absorb elements inside the new one, hash; return rows that went with it."""
-    n = g.length.size
+    lists, v, bucket = g.lists, g.vertex, g.bucket
+    mask = np.uint32(bucket.size - 1)
     gone = 0
-    for q in range(first, last):
-        i = g.lists[q]
-        begin = g.start[i]
-        end_own = begin + g.elements[i]
+    for q in span(first, last):
+        i = lists[q]
+        begin = np.int64(v[i, START])
+        end_own = begin + v[i, ELEMENTS]
         to = begin
-        outside = 0
-        key = np.int64(me)
-        for p in range(begin, end_own):
-            e = g.lists[p]
-            if g.mark[e] != 0:
-                beyond = g.mark[e] - stamp
+        outside = np.int64(0)
+        key = np.uint32(me)
+        for p in span(begin, end_own):
+            e = lists[p]
+            if v[e, MARK] != 0:
+                beyond = np.int64(v[e, MARK]) - stamp
                 if beyond > 0:
                     outside += beyond
-                    g.lists[to] = e
+                    lists[np.uintp(to)] = e
                     to += 1
                     key += e
                 else:
-                    g.parent[e] = me
-                    g.mark[e] = 0
-                    g.length[e] = 0
+                    v[e, PARENT] = me
+                    v[e, MARK] = 0
+                    v[e, LENGTH] = 0
         kept = to
-        for p in range(end_own, begin + g.length[i]):
-            j = g.lists[p]
-            if g.size[j] > 0:
-                outside += g.size[j]
-                g.lists[to] = j
+        for p in span(end_own, begin + v[i, LENGTH]):
+            j = lists[p]
+            if v[j, SIZE] > 0:
+                outside += v[j, SIZE]
+                lists[np.uintp(to)] = j
                 to += 1
                 key += j
         if outside == 0:  # no neighbours but those in me: eliminated with it
-            g.parent[i] = me
-            gone -= g.size[i]
-            g.size[i] = 0
-            g.length[i] = 0
+            v[i, PARENT] = me
+            gone -= v[i, SIZE]
+            v[i, SIZE] = 0
+            v[i, LENGTH] = 0
         else:
-            g.degree[i] = min(g.degree[i], outside)
+            v[i, DEGREE] = min(np.int64(v[i, DEGREE]), outside)
             # `me` becomes the first element; what it displaces moves to the ends.
-            g.lists[to] = g.lists[kept]
-            g.lists[kept] = g.lists[begin]
-            g.lists[begin] = me
-            g.elements[i] = kept - begin + 1
-            g.length[i] = to - begin + 1
-            key %= n
-            g.code[i] = key
-            g.same[i] = g.bucket[key]
-            g.bucket[key] = i
+            lists[np.uintp(to)] = lists[np.uintp(kept)]
+            lists[np.uintp(kept)] = lists[np.uintp(begin)]
+            lists[np.uintp(begin)] = me
+            v[i, ELEMENTS] = kept - begin + 1
+            v[i, LENGTH] = to - begin + 1
+            code = np.uint32(key & mask)
+            v[i, CODE] = code
+            v[i, SAME] = bucket[code]
+            bucket[code] = i
     return gone
 
 
 @inner(merged=True)
 def _merge_equal(g, first, last, stamp):
     """Make one supervariable of variables with equal lists; return the next unused stamp."""
-    for q in range(first, last):
-        i = g.lists[q]
-        if g.size[i] >= 0:
+    lists, v, bucket = g.lists, g.vertex, g.bucket
+    for q in span(first, last):
+        name = lists[q]
+        if v[name, SIZE] >= 0:
             continue
-        key = g.code[i]
-        i = g.bucket[key]
-        g.bucket[key] = NONE
-        while i != NONE and g.same[i] != NONE:
-            for p in range(g.start[i] + 1, g.start[i] + g.length[i]):
-                g.mark[g.lists[p]] = stamp
+        code = np.uint32(v[name, CODE])
+        i = bucket[code]
+        bucket[code] = NONE
+        while i != NONE and v[i, SAME] != NONE:
+            begin = np.int64(v[i, START])
+            for p in span(begin + 1, begin + v[i, LENGTH]):
+                v[lists[p], MARK] = stamp
             previous = i
-            j = g.same[i]
+            j = v[i, SAME]
             while j != NONE:
-                equal = g.length[j] == g.length[i] and g.elements[j] == g.elements[i]
+                equal = v[j, LENGTH] == v[i, LENGTH] and v[j, ELEMENTS] == v[i, ELEMENTS]
                 if equal:
-                    for p in range(g.start[j] + 1, g.start[j] + g.length[j]):
-                        if g.mark[g.lists[p]] != stamp:
+                    begin = np.int64(v[j, START])
+                    for p in span(begin + 1, begin + v[j, LENGTH]):
+                        if v[lists[p], MARK] != stamp:
                             equal = False
                             break
                 if equal:
-                    g.parent[j] = i
-                    g.size[i] += g.size[j]
-                    g.size[j] = 0
-                    g.length[j] = 0
-                    g.same[previous] = g.same[j]
+                    v[j, PARENT] = i
+                    v[i, SIZE] += v[j, SIZE]
+                    v[j, SIZE] = 0
+                    v[j, LENGTH] = 0
+                    v[previous, SAME] = v[j, SAME]
                 else:
                     previous = j
-                j = g.same[j]
+                j = v[j, SAME]
             stamp += 1
-            i = g.same[i]
+            i = v[i, SAME]
     return stamp
 
 
 @inner(merged=True)
 def _relink(g, first, last, rows_me, left):
     """Put what remains of the element back into the degree lists; (end, least degree)."""
+    lists, v = g.lists, g.vertex
     to = first
     least = left
-    for q in range(first, last):
-        i = g.lists[q]
-        rows = -g.size[i]
+    for q in span(first, last):
+        i = lists[q]
+        rows = -v[i, SIZE]
         if rows > 0:
-            g.size[i] = rows
-            bound = min(g.degree[i] + rows_me - rows, left - rows)
-            g.degree[i] = bound
-            _link(i, bound, g.head, g.after, g.before)
+            v[i, SIZE] = rows
+            bound = min(v[i, DEGREE] + rows_me - rows, left - rows)
+            v[i, DEGREE] = bound
+            _link(v, g.head, i, bound)
             least = min(least, bound)
-            g.lists[to] = i
+            lists[np.uintp(to)] = i
             to += 1
     return to, least
 
@@ -353,77 +378,73 @@ def _relink(g, first, last, rows_me, left):
 @kernel
 def _minimum_degree(start, length, lists, free, threshold):
     n = length.size
-    none = np.full(n, NONE, np.int32)
-    g = Graph(
-        lists,
-        start,
-        length,
-        np.zeros(n, np.int32),
-        np.ones(n, np.int32),
-        length.copy(),
-        np.ones(n, np.int64),
-        none.copy(),
-        np.full(n + 1, NONE, np.int32),
-        none.copy(),
-        none.copy(),
-        none.copy(),
-        none.copy(),
-        none.copy(),
-    )
-    step = none  # when a pivot was eliminated
+    buckets = 16
+    while buckets < min(n, 4096):
+        buckets *= 2
+    v = np.empty((n, FIELDS), np.int32)
+    head = np.full(n + 1, NONE, np.int32)
+    g = Graph(lists, v, head, np.full(buckets, NONE, np.int32))
     steps = 0
     eliminated = 0
     for i in range(n):
-        if g.degree[i] > threshold:  # nearly full: last of all
-            g.size[i] = 0
-            g.length[i] = 0
+        v[i, START], v[i, LENGTH], v[i, DEGREE] = start[i], length[i], length[i]
+        v[i, ELEMENTS] = 0
+        v[i, SIZE] = v[i, MARK] = 1
+        v[i, PARENT] = v[i, STEP] = v[i, SAME] = NONE
+        if length[i] > threshold:  # nearly full: last of all
+            v[i, SIZE] = v[i, LENGTH] = 0
             eliminated += 1
         else:
-            _link(i, g.degree[i], g.head, g.after, g.before)
+            _link(v, head, i, length[i])
 
     stamp = np.int64(2)
     largest = 0
     least = 0
     while eliminated < n:
-        while g.head[least] == NONE:
+        while head[least] == NONE:
             least += 1
-        me = g.head[least]
-        _unlink(me, least, g.head, g.after, g.before)
-        step[me] = steps
+        me = np.uint32(head[least])
+        _unlink(v, head, me)
+        v[me, STEP] = steps
         steps += 1
-        built = g.elements[me] > 0
-        rows_me = g.size[me]
-        g.size[me] = -rows_me
+        built = v[me, ELEMENTS] > 0
+        rows_me = np.int64(v[me, SIZE])
+        v[me, SIZE] = -rows_me
+        if stamp > LAST_STAMP - 2 * n:
+            for i in range(n):
+                v[i, MARK] = v[i, MARK] != 0
+            stamp = np.int64(2)
         first, last, around, free = _new_element(g, me, free)
         _count_outside(g, first, last, stamp)
         gone = _update_degrees(g, me, first, last, stamp)
         rows_me += gone
         around -= gone
         eliminated += rows_me
-        g.degree[me] = around
+        v[me, DEGREE] = around
         largest = max(largest, around)
         stamp = _merge_equal(g, first, last, stamp + largest + 1)
         end, bound = _relink(g, first, last, around, n - eliminated)
         least = min(least, bound)
-        g.size[me] = rows_me
-        g.length[me] = end - first
+        v[me, SIZE] = rows_me
+        v[me, LENGTH] = end - first
         if end == first:
-            g.mark[me] = 0
+            v[me, MARK] = 0
         if built:
             free = end
-    return _collect(n, g.parent, step, steps)
+    return _collect(v, steps)
 
 
 @inner
-def _collect(n, parent, step, steps):
+def _collect(v, steps):
     """Rows in the order of the pivots they went with; postponed rows last."""
+    n = v.shape[0]
     owner = np.empty(n, np.int32)
     count = np.zeros(steps + 2, np.int32)
     for i in range(n):
         e = i
-        while step[e] == NONE and parent[e] != NONE:
-            e = parent[e]
-        k = step[e] if step[e] != NONE else steps
+        while v[e, STEP] == NONE and v[e, PARENT] != NONE:
+            e = v[e, PARENT]
+        k = v[e, STEP] if v[e, STEP] != NONE else steps
         owner[i] = k
         count[k + 1] += 1
     for k in range(steps + 1):

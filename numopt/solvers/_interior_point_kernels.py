@@ -1,7 +1,10 @@
 """Parts of an iteration of the interior point method for quadratic programs, compiled.
 
 Variables and rows are treated alike: *entity* k < n is variable k, entity n + i is row i, each
-with a value v_k (x_k, or entry i of A x), sides lo_k <= v_k <= hi_k, slacks and multipliers.
+with a value v_k (x_k, or entry i of A x). Every finite *side* of an entity that is no equation has
+a slack and a multiplier z: sign (v - limit) + slack = 0, sign being 1 at upper sides, -1 at lower
+ones. Sides stand packed: those of variables, of rows with one, of rows with both (lower, upper).
+Loops over them are kept short and free of branches, so that they are vectorised.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ from numopt.core.jit import inner
 from numopt.linalg.ldl_kernels.symbolic import span
 from numopt.linalg.sparse import CSR, row_axpy, row_dot
 
-# What sides an entity has.
-LOWER, UPPER, EQUATION = 1, 2, 4
+# What entities are.
+FREE, SIDED, EQUATION = 0, 1, 2
 
 # Diagonal entry that keeps a variable, or a multiplier, where it is.
 FIXED = 1e20
@@ -29,12 +32,15 @@ FARKAS, RAY = 11, 12  # residuals of the multipliers, of the point, as proofs
 ENOUGH = 15  # mean product that closes the gap
 NO_POINT, NO_END = 13, 14  # residuals at which to try those proofs
 MARKS, FLOORS = 16, 20  # least of PRIMAL, DUAL, MU and their worst; limits of RHO, DELTA
-SCALARS = 22
+FACTORED = 22  # RHO, DELTA of the factor
+SCALARS = 24
 
 # Share of the way to the boundary.
 TAU = 0.99
 # Iterations without progress after which to give up.
 PATIENCE = 10
+# Steps of refinement at most.
+REFINEMENTS = 5
 # Least slack and multiplier to start from, where they are equal.
 START = 100.0
 
@@ -45,40 +51,51 @@ class Model(NamedTuple):
     P: CSR
     A: CSR  # by columns
     q: np.ndarray
-    lo: np.ndarray  # of entities; 0 where there is no side
+    lo: np.ndarray  # of entities; infinite where there is no side
     hi: np.ndarray
     kind: np.ndarray
-    unit: np.ndarray  # v = unit * scaled v; multipliers are divided by unit and `cost`
-    cost: float
-    diagonal: np.ndarray  # of P
+    unit: np.ndarray  # v = unit * scaled v
+    worth: np.ndarray  # multiplier of an entity = worth * scaled multiplier
+    cost: float  # factor of the objective
+    own: np.ndarray  # diagonal of P
+    at: np.ndarray  # entities of the sides
+    sign: np.ndarray
+    limit: np.ndarray
+    variables: int  # sides of variables end here
+    singles: int  # sides of rows with one end here
 
 
 class Point(NamedTuple):
     """Iterate, and what is computed from it."""
 
     x: np.ndarray
-    y: np.ndarray  # of rows; for variables z_u - z_l
+    y: np.ndarray  # of entities: the sum of sign z; equations have it as their own
     v: np.ndarray  # of entities: x, A x
-    slack: np.ndarray  # (2, n + m): below, above
-    z: np.ndarray  # (2, n + m): multipliers of the same
-    Px: np.ndarray
-    Ay: np.ndarray  # A'y
+    slack: np.ndarray  # of sides
+    z: np.ndarray
+    gap: np.ndarray  # of sides: sign (v - limit) + slack
+    base: np.ndarray  # of entities: - P x - q - A'y - y, sides less values of equations
     scalars: np.ndarray
 
 
 class Room(NamedTuple):
-    """Work arrays."""
+    """Work arrays: of sides, then of entities."""
 
-    weight: np.ndarray  # (2, n + m)
-    target: np.ndarray  # (2, n + m): what products of slack and multiplier should fall by
-    dslack: np.ndarray  # (2, n + m)
-    dz: np.ndarray  # (2, n + m)
-    dv: np.ndarray  # n + m
-    rhs: np.ndarray  # n + m
-    step: np.ndarray  # n + m
-    fix: np.ndarray  # n + m
-    r: np.ndarray  # n + m
-    kept: np.ndarray  # (6, n + m): a direction to come back to
+    weight: np.ndarray
+    inverse_slack: np.ndarray
+    inverse_z: np.ndarray
+    target: np.ndarray  # what products of slack and multiplier should fall by
+    dslack: np.ndarray
+    dz: np.ndarray
+    kept: np.ndarray  # (2, sides): a direction to come back to
+    turn: np.ndarray  # factor of what sides add to the right-hand side
+    dv: np.ndarray
+    rhs: np.ndarray
+    step: np.ndarray
+    r: np.ndarray
+    kept_step: np.ndarray
+    fixes: np.ndarray  # (REFINEMENTS, entities): orthonormal images and what they are of
+    images: np.ndarray
 
 
 class Kkt(NamedTuple):
@@ -90,287 +107,337 @@ class Kkt(NamedTuple):
     diagonal: np.ndarray  # places of the diagonal
 
 
+@inner(merged=True)
+def bits(a):
+    """A float as an integer: of nonnegative ones, in the same order, and NaN above all.
+
+    Largest values of integers are found by vector instructions, those of floats are not.
+    """
+    return np.float64(a).view(np.int64)
+
+
+@inner(merged=True)
+def number(bits):
+    """The float of these bits."""
+    return np.int64(bits).view(np.float64)
+
+
+@inner(merged=True)
+def finite_or_inf(a):
+    """inf in place of NaN."""
+    return a if a < np.inf else np.inf
+
+
 @inner
 def largest(v):
     """Largest magnitude; inf if there is a NaN."""
-    top = 0.0
+    top = np.int64(0)
     for i in range(v.size):
-        a = abs(v[i])
-        if not a <= top:
-            top = a if a == a else np.inf
-    return top
+        top = max(top, bits(abs(v[i])))
+    return finite_or_inf(number(top))
+
+
+@inner
+def longest(steps, inverse):
+    """Largest step in [0, 1] that keeps values of these inverses nonnegative."""
+    top = np.int64(0)
+    for s in range(steps.size):
+        top = max(top, bits(-(steps[s] * inverse[s])))
+    top = number(top)
+    return 1 / top if top > 1 else 1.0
+
+
+@inner(reduction=True)
+def dot(a, b):
+    """a'b."""
+    total = 0.0
+    for s in range(a.size):
+        total += a[s] * b[s]
+    return total
+
+
+@inner(reduction=True)
+def support(sign, limit, z, start, stop):
+    """Sum of sign limit z."""
+    total = 0.0
+    for s in range(start, stop):
+        total += sign[s] * limit[s] * z[s]
+    return total
+
+
+@inner
+def add_multipliers(at, sign, z, kind, y):
+    """Multipliers of entities from those of their sides."""
+    for k in range(y.size):
+        if kind[k] != EQUATION:
+            y[k] = 0.0
+    for s in range(at.size):
+        y[at[s]] += sign[s] * z[s]
+
+
+@inner(contract=True)
+def measure_gaps(model, v, slack, gap):
+    """How far slacks are from fitting the values."""
+    at, sign, limit = model.at, model.sign, model.limit
+    for s in range(at.size):
+        gap[s] = sign[s] * (v[at[s]] - limit[s]) + slack[s]
+
+
+@inner
+def measure_values(model, v, start, stop):
+    """Of entities: worst violation, largest value (units of the data), distance from a ray."""
+    lo, hi, unit = model.lo, model.hi, model.unit
+    primal, scale, cone = np.int64(0), np.int64(0), np.int64(0)
+    for k in range(start, stop):
+        value = v[k]
+        primal = max(primal, bits(max(lo[k] - value, value - hi[k]) * unit[k]))
+        scale = max(scale, bits(abs(value) * unit[k]))
+        cone = max(cone, bits(-value if lo[k] > -np.inf else 0.0))
+        cone = max(cone, bits(value if hi[k] < np.inf else 0.0))
+    return number(primal), number(scale), number(cone)
 
 
 @inner(contract=True)
 def evaluate(model, point):
     """Values, products and residuals in the units of the data; mu. Returns nothing."""
-    P, A, q, lo, hi, kind, unit, cost, _ = model
-    x, y, v, slack, z, Px, Ay, scalars = point
-    n, total = q.size, v.size
-    for k in range(n, total):
-        v[k] = 0
+    P, A, q, lo, hi, kind, worth = (
+        model.P, model.A, model.q, model.lo, model.hi, model.kind, model.worth,
+    )  # fmt: skip
+    x, y, v, slack, z, gap, base, scalars = point
+    n, total, sides, cost = q.size, v.size, z.size, model.cost
     rows = v[n:]
+    for i in range(rows.size):
+        rows[i] = 0
     for j in range(n):
         v[j] = x[j]
         row_axpy(A, j, x[j], rows)
-    products, count = 0.0, 0
-    for k in range(total):
-        y_k = 0.0
-        if kind[k] & LOWER:
-            products += slack[0, k] * z[0, k]
-            count += 1
-            y_k -= z[0, k]
-        if kind[k] & UPPER:
-            products += slack[1, k] * z[1, k]
-            count += 1
-            y_k += z[1, k]
-        if kind[k] != EQUATION:
-            y[k] = y_k
-    scalars[MU] = products / count if count else 0.0
-    pairs = max(count, 1)
+    add_multipliers(model.at, model.sign, z, kind, y)
+    measure_gaps(model, v, slack, gap)
+    pairs = max(sides, 1)
+    scalars[MU] = dot(slack, z) / pairs
+    ours = support(model.sign, model.limit, z, 0, model.variables)
+    proof = support(model.sign, model.limit, z, model.variables, sides)
+    for k in range(n, total):
+        base[k] = 0.0
+        if kind[k] == EQUATION:
+            base[k] = lo[k] - v[k]
+            proof += lo[k] * y[k]
+    supported = ours + proof
     dual, dual_scale = 0.0, 0.0
-    quadratic, linear, support = 0.0, 0.0, 0.0
-    ray, farkas, proof = 0.0, 0.0, 0.0
+    quadratic, linear = 0.0, 0.0
+    ray, farkas = 0.0, 0.0
     multipliers = y[n:]
     for j in range(n):
-        Px[j], Ay[j] = row_dot(P, j, x), row_dot(A, j, multipliers)
+        Pxj, Ayj = row_dot(P, j, x), row_dot(A, j, multipliers)
         if kind[j] == EQUATION:
-            y[j] = -(Px[j] + q[j] + Ay[j])
-        f = 1 / (cost * unit[j])
-        r = abs(Px[j] + q[j] + Ay[j] + y[j]) * f
+            y[j] = -(Pxj + q[j] + Ayj)
+            supported += lo[j] * y[j]
+        r, f = Pxj + q[j] + Ayj + y[j], worth[j]
+        base[j] = 0.0 if kind[j] == EQUATION else -r
+        r = abs(r) * f
         dual = r if not r <= dual else dual
-        dual_scale = max(dual_scale, abs(Px[j]) * f, abs(q[j]) * f, abs(Ay[j]) * f, abs(y[j]) * f)
-        quadratic += x[j] * Px[j]
+        dual_scale = max(dual_scale, max(max(abs(Pxj), abs(q[j])), max(abs(Ayj), abs(y[j]))) * f)
+        quadratic += x[j] * Pxj
         linear += x[j] * q[j]
-        ray = max(ray, abs(Px[j]))
+        ray = max(ray, abs(Pxj))
         # A proof of infeasibility needs multipliers of bounds that cancel A'y.
-        wanted = -Ay[j]
-        if (wanted > 0 and kind[j] & (UPPER | EQUATION)) or kind[j] == EQUATION:
-            proof += hi[j] * wanted
-        elif wanted < 0 and kind[j] & LOWER:
-            proof += lo[j] * wanted
+        side = hi[j] if Ayj < 0 else lo[j]
+        if abs(side) < np.inf:
+            proof -= side * Ayj
         else:
-            farkas = max(farkas, abs(wanted))
-    primal, scale, worst = 0.0, 0.0, 0.0
-    cone = 0.0
-    for k in range(total):
-        if k == n:
-            worst, primal, scale = primal / (1 + scale), 0.0, 0.0
-        if kind[k] == 0:
-            continue
-        below, above = lo[k] - v[k], v[k] - hi[k]
-        far = 0.0
-        if kind[k] == EQUATION:
-            far = abs(below)
-            support += hi[k] * y[k]
-            proof += hi[k] * y[k] if k >= n else 0.0
-            cone = max(cone, abs(v[k]))
-        else:
-            if kind[k] & LOWER:
-                far = max(far, below)
-                support -= lo[k] * z[0, k]
-                proof -= lo[k] * z[0, k] if k >= n else 0.0
-                cone = max(cone, -v[k])
-            if kind[k] & UPPER:
-                far = max(far, above)
-                support += hi[k] * z[1, k]
-                proof += hi[k] * z[1, k] if k >= n else 0.0
-                cone = max(cone, v[k])
-        far = far * unit[k]
-        primal = far if not far <= primal else primal
-        scale = max(scale, abs(v[k]) * unit[k], abs(v[k]) * unit[k] - far)
-    scalars[PRIMAL] = max(worst, primal / (1 + scale))
-    scalars[DUAL] = dual / (1 + dual_scale)
-    gap = abs(quadratic + linear + support) / cost
-    top = max(abs(quadratic), abs(linear), abs(support)) / cost
-    scalars[GAP] = gap / (1 + top)
+            farkas = max(farkas, abs(Ayj))
+    primal, scale, cone = measure_values(model, v, 0, n)
+    primal_rows, scale_rows, cone_rows = measure_values(model, v, n, total)
+    scalars[PRIMAL] = finite_or_inf(
+        max(primal / (1 + scale), primal_rows / (1 + scale_rows)) + 0 * (scale + scale_rows)
+    )
+    scalars[DUAL] = finite_or_inf(dual / (1 + dual_scale))
+    gaps = abs(quadratic + linear + supported) / cost
+    top = max(abs(quadratic), abs(linear), abs(supported)) / cost
+    scalars[GAP] = finite_or_inf(gaps / (1 + top))
     scalars[ENOUGH] = 0.02 * scalars[TOL] * (1 + top) * cost / pairs
-    top = largest(y)
+    scalars[RESIDUAL] = max(largest(base), largest(gap))
     # How far multipliers are from a Farkas vector, the point from a ray: relative residuals.
-    scalars[FARKAS] = farkas / -proof if proof < -1e-10 * top else np.inf
-    scalars[RAY] = max(ray, cone) / -linear if linear < 0 else np.inf
+    scalars[FARKAS] = farkas / -proof if proof < -1e-10 * largest(y) else np.inf
+    scalars[RAY] = max(ray, max(cone, cone_rows)) / -linear if linear < 0 else np.inf
+
+
+@inner
+def invert(v, out):
+    """out = 1 / v."""
+    for s in range(v.size):
+        out[s] = 1 / v[s]
+
+
+@inner
+def weigh_sides(slack, inverse_z, delta, weight):
+    """weight = 1 / (slack / z + delta)."""
+    for s in range(slack.size):
+        weight[s] = 1 / (slack[s] * inverse_z[s] + delta)
 
 
 @inner
 def weigh(model, point, room, kkt):
     """Diagonal of the KKT matrix at the current point."""
-    kind, slack, z, scalars = model.kind, point.slack, point.z, point.scalars
-    weight, values, diagonal = room.weight, kkt.values, kkt.diagonal
-    n, total = model.q.size, kind.size
-    rho, delta = scalars[RHO], scalars[DELTA]
-    for k in range(total):
-        both = 0.0
-        for side in range(2):
-            w = 0.0
-            if kind[k] & (LOWER << side):
-                w = 1 / (slack[side, k] / z[side, k] + delta)
-            weight[side, k] = w
-            both += w
-        if k < n:
-            values[diagonal[k]] = model.diagonal[k] + rho + both
-            if kind[k] == EQUATION:
-                values[diagonal[k]] = FIXED
-        elif kind[k] == EQUATION:
-            values[diagonal[k]] = -delta
+    kind, at, scalars = model.kind, model.at, point.scalars
+    weight, turn, values, diagonal = room.weight, room.turn, kkt.values, kkt.diagonal
+    n, rho, delta = model.q.size, scalars[RHO], scalars[DELTA]
+    scalars[FACTORED], scalars[FACTORED + 1] = rho, delta
+    invert(point.slack, room.inverse_slack)
+    invert(point.z, room.inverse_z)
+    weigh_sides(point.slack, room.inverse_z, delta, weight)
+    for k in range(kind.size):
+        turn[k] = 0.0
+    for s in range(at.size):
+        turn[at[s]] += weight[s]
+    for j in range(n):
+        values[diagonal[j]] = FIXED if kind[j] == EQUATION else model.own[j] + rho + turn[j]
+        turn[j] = -1.0
+    for k in range(n, kind.size):
+        if turn[k] > 0:
+            turn[k] = values[diagonal[k]] = -1 / turn[k]
         else:
             # A row without sides is out of the way.
-            values[diagonal[k]] = -1 / both if both > 0 else -FIXED
+            values[diagonal[k]] = -delta if kind[k] == EQUATION else -FIXED
 
 
 @inner(contract=True)
 def aim(model, point, room):
     """Right-hand side for products of slack and multiplier to fall by `target`."""
-    kind, lo, hi, q = model.kind, model.lo, model.hi, model.q
-    v, y, slack, z = point.v, point.y, point.slack, point.z
-    weight, target, rhs = room.weight, room.target, room.rhs
-    n, residual = q.size, 0.0
-    for k in range(kind.size):
-        t = 0.0
-        if kind[k] & UPPER:
-            r = v[k] - hi[k] + slack[1, k]
-            residual = max(residual, abs(r))
-            t += weight[1, k] * (r - target[1, k] / z[1, k])
-        if kind[k] & LOWER:
-            r = lo[k] - v[k] + slack[0, k]
-            residual = max(residual, abs(r))
-            t -= weight[0, k] * (r - target[0, k] / z[0, k])
-        if k < n:
-            r = point.Px[k] + q[k] + point.Ay[k] + y[k]
-            rhs[k] = -r - t
-            if kind[k] == EQUATION:
-                rhs[k] = 0.0
-            else:
-                residual = max(residual, abs(r))
-        elif kind[k] == EQUATION:
-            rhs[k] = lo[k] - v[k]
-            residual = max(residual, abs(rhs[k]))
+    at, sign, gap, base = model.at, model.sign, point.gap, point.base
+    weight, target, inverse_z = room.weight, room.target, room.inverse_z
+    turn, rhs = room.turn, room.rhs
+    for k in range(rhs.size):
+        rhs[k] = 0.0
+    for s in range(at.size):
+        rhs[at[s]] += sign[s] * (weight[s] * (gap[s] - target[s] * inverse_z[s]))
+    for k in range(rhs.size):
+        rhs[k] = base[k] + turn[k] * rhs[k]
+
+
+@inner(contract=True)
+def spread_multipliers(model, gap, room):
+    """Steps of multipliers."""
+    at, sign, dz, dv, step = model.at, model.sign, room.dz, room.dv, room.step
+    weight, target, inverse_z = room.weight, room.target, room.inverse_z
+    for s in range(dz.size):
+        dz[s] = weight[s] * (gap[s] + sign[s] * dv[at[s]] - target[s] * inverse_z[s])
+    # Rows: the stronger side from the multiplier of the row, no digit is lost there.
+    for s in range(model.variables, model.singles):
+        dz[s] = sign[s] * step[at[s]]
+    for s in range(model.singles, dz.size, 2):
+        if weight[s + 1] > weight[s]:
+            dz[s + 1] = step[at[s]] + dz[s]
         else:
-            both = weight[0, k] + weight[1, k]
-            rhs[k] = -t / both if both > 0 else 0.0
-    point.scalars[RESIDUAL] = residual
+            dz[s] = dz[s + 1] - step[at[s]]
+
+
+@inner(contract=True)
+def spread_slacks(model, point, room, delta):
+    """Steps of slacks."""
+    at, sign, slack, z, gap = model.at, model.sign, point.slack, point.z, point.gap
+    target, inverse_z, dslack, dz, dv = (
+        room.target, room.inverse_z, room.dslack, room.dz, room.dv,
+    )  # fmt: skip
+    for s in range(dz.size):
+        by_product = -(target[s] + slack[s] * dz[s]) * inverse_z[s]
+        by_value = delta * dz[s] - (gap[s] + sign[s] * dv[at[s]])
+        dslack[s] = by_product if slack[s] < z[s] else by_value
 
 
 @inner(contract=True)
 def spread(model, point, room):
-    """Steps of slacks and multipliers that go with a solution of the KKT system."""
-    kind, lo, hi, A = model.kind, model.lo, model.hi, model.A
-    v, slack, z, scalars = point.v, point.slack, point.z, point.scalars
-    weight, target, dslack, dz, dv, step = (
-        room.weight, room.target, room.dslack, room.dz, room.dv, room.step,
-    )  # fmt: skip
-    n, delta = model.q.size, scalars[DELTA]
-    for k in range(n, kind.size):
-        dv[k] = 0
+    """Steps that go with a solution of the KKT system; the longest that slacks and z allow."""
+    A, dv, step = model.A, room.dv, room.step
+    n = model.q.size
     rows = dv[n:]
+    for i in range(rows.size):
+        rows[i] = 0
     for j in range(n):
         dv[j] = step[j]
         row_axpy(A, j, step[j], rows)
-    for k in range(kind.size):
-        if kind[k] == 0 or kind[k] == EQUATION:
-            continue
-        below = lo[k] - v[k] + slack[0, k]
-        above = v[k] - hi[k] + slack[1, k]
-        if kind[k] & LOWER:
-            dz[0, k] = weight[0, k] * (below - dv[k] - target[0, k] / z[0, k])
-        if kind[k] & UPPER:
-            dz[1, k] = weight[1, k] * (above + dv[k] - target[1, k] / z[1, k])
-        if k >= n:
-            # The stronger side from the multiplier of the row: no digit is lost there.
-            if kind[k] == UPPER:
-                dz[1, k] = step[k]
-            elif kind[k] == LOWER:
-                dz[0, k] = -step[k]
-            elif weight[1, k] > weight[0, k]:
-                dz[1, k] = step[k] + dz[0, k]
-            else:
-                dz[0, k] = dz[1, k] - step[k]
-        if kind[k] & LOWER:
-            if slack[0, k] < z[0, k]:
-                dslack[0, k] = -(target[0, k] + slack[0, k] * dz[0, k]) / z[0, k]
-            else:
-                dslack[0, k] = dv[k] - below + delta * dz[0, k]
-        if kind[k] & UPPER:
-            if slack[1, k] < z[1, k]:
-                dslack[1, k] = -(target[1, k] + slack[1, k] * dz[1, k]) / z[1, k]
-            else:
-                dslack[1, k] = -dv[k] - above + delta * dz[1, k]
+    spread_multipliers(model, point.gap, room)
+    spread_slacks(model, point, room, point.scalars[DELTA])
+    return longest(room.dslack, room.inverse_slack), longest(room.dz, room.inverse_z)
 
 
-@inner
-def longest(kind, values, steps):
-    """Largest step in [0, 1] that keeps values nonnegative."""
-    a = 1.0
-    for side in range(2):
-        for k in range(kind.size):
-            if kind[k] & (LOWER << side) and steps[side, k] * a < -values[side, k]:
-                a = -values[side, k] / steps[side, k]
-    return a
+@inner(contract=True)
+def target_product(a, b, room, factor):
+    """target = factor target + a b."""
+    target = room.target
+    for s in range(a.size):
+        target[s] = factor * target[s] + a[s] * b[s]
 
 
-@inner
-def products_after(kind, point, room, a_primal, a_dual):
+@inner(contract=True)
+def add_step(v, a, step):
+    """v += a step."""
+    for s in range(v.size):
+        v[s] += a * step[s]
+
+
+@inner(reduction=True)
+def product_after(slack, z, dslack, dz, a_primal, a_dual):
     """Mean product of slack and multiplier after steps of these lengths."""
-    slack, z, dslack, dz = point.slack, point.z, room.dslack, room.dz
-    total, count = 0.0, 0
-    for side in range(2):
-        for k in range(kind.size):
-            if kind[k] & (LOWER << side):
-                s = slack[side, k] + a_primal * dslack[side, k]
-                total += s * (z[side, k] + a_dual * dz[side, k])
-                count += 1
-    return total / max(count, 1)
+    total = 0.0
+    for s in range(z.size):
+        total += (slack[s] + a_primal * dslack[s]) * (z[s] + a_dual * dz[s])
+    return total / max(z.size, 1)
+
+
+@inner
+def copied(source, out):
+    """out = source."""
+    for k in range(out.size):
+        out[k] = source[k]
 
 
 @inner
 def keep(room):
     """Remember the direction."""
-    dslack, dz, step, dv, kept = room.dslack, room.dz, room.step, room.dv, room.kept
-    for k in range(step.size):
-        kept[0, k], kept[1, k] = dslack[0, k], dslack[1, k]
-        kept[2, k], kept[3, k] = dz[0, k], dz[1, k]
-        kept[4, k], kept[5, k] = step[k], dv[k]
+    copied(room.dslack, room.kept[0])
+    copied(room.dz, room.kept[1])
+    copied(room.step, room.kept_step)
 
 
 @inner
 def restore(room):
     """Go back to the direction that was kept."""
-    dslack, dz, step, dv, kept = room.dslack, room.dz, room.step, room.dv, room.kept
-    for k in range(step.size):
-        dslack[0, k], dslack[1, k] = kept[0, k], kept[1, k]
-        dz[0, k], dz[1, k] = kept[2, k], kept[3, k]
-        step[k], dv[k] = kept[4, k], kept[5, k]
-
-
-@inner
-def centre(kind, point, room, a_primal, a_dual, goal):
-    """Ask products that a longer step would take far from `goal` to come back to it."""
-    slack, z, dslack, dz, target = point.slack, point.z, room.dslack, room.dz, room.target
-    for side in range(2):
-        for k in range(kind.size):
-            if kind[k] & (LOWER << side):
-                product = slack[side, k] + a_primal * dslack[side, k]
-                product *= z[side, k] + a_dual * dz[side, k]
-                if product < 0.1 * goal:
-                    target[side, k] -= 0.1 * goal - product
-                elif product > 10 * goal:
-                    target[side, k] += min(product - 10 * goal, 10 * goal)
+    copied(room.kept[0], room.dslack)
+    copied(room.kept[1], room.dz)
+    copied(room.kept_step, room.step)
 
 
 @inner(contract=True)
-def kkt_residual(kkt, b, x, r):
-    """r = b - K x; its largest magnitude relative to b."""
+def centre(slack, z, room, a_primal, a_dual, goal):
+    """Ask products that a longer step would take far from `goal` to come back to it."""
+    dslack, dz, target = room.dslack, room.dz, room.target
+    for s in range(z.size):
+        product = (slack[s] + a_primal * dslack[s]) * (z[s] + a_dual * dz[s])
+        change = min(max(product - 10 * goal, 0.0), 10 * goal)
+        target[s] += product - 0.1 * goal if product < 0.1 * goal else change
+
+
+@inner(contract=True)
+def kkt_multiply(kkt, x, out):
+    """out = K x."""
     indptr, indices, values, _ = kkt
-    n = b.size
-    for j in range(n):
-        r[j] = b[j]
-    for j in range(n):
+    for j in range(x.size):
         xj, total = x[j], 0.0
         last = np.uintp(indptr[j + 1] - 1)  # the diagonal stands last
         for p in span(indptr[j], indptr[j + 1] - 1):
             i = indices[p]
             total += values[p] * x[i]
-            r[i] -= values[p] * xj
-        r[j] -= total + values[last] * xj
+            out[i] += values[p] * xj
+        out[j] = total + values[last] * xj
+
+
+@inner
+def kkt_residual(kkt, b, x, r):
+    """r = b - K x; its largest magnitude."""
+    kkt_multiply(kkt, x, r)
+    for j in range(b.size):
+        r[j] = b[j] - r[j]
     return largest(r)
 
 
@@ -380,20 +447,23 @@ def apart_is_better(model, point, room, a_primal, a_dual):
     a = min(a_primal, a_dual)
     apart, together = 0.0, 0.0
     for j in range(model.q.size):
-        Pd = row_dot(model.P, j, room.dv)
-        r = point.Px[j] + model.q[j] + point.Ay[j] + point.y[j]
-        apart = max(apart, abs((1 - a_dual) * r + (a_primal - a_dual) * Pd))
+        Pd = row_dot(model.P, j, room.step)
+        r = point.base[j]
+        apart = max(apart, abs((1 - a_dual) * r - (a_primal - a_dual) * Pd))
         together = max(together, abs((1 - a) * r))
     return apart <= together
 
 
 @inner
-def move_floors(scalars, error, primal, dual, a_primal, a_dual):
-    """Lower the limit of a regularisation that holds up a residual; raise both if solves fail."""
-    if error > 0.3 * scalars[RESIDUAL]:
-        scalars[FLOORS] = min(10 * scalars[FLOORS], 1e-8)
-        scalars[FLOORS + 1] = min(10 * scalars[FLOORS + 1], 1e-8)
-        return
+def raise_floors(scalars):
+    """Raise the limits of the regularisations: solves fail."""
+    scalars[FLOORS] = min(10 * scalars[FLOORS], 1e-8)
+    scalars[FLOORS + 1] = min(10 * scalars[FLOORS + 1], 1e-8)
+
+
+@inner
+def lower_floors(scalars, primal, dual, a_primal, a_dual):
+    """Lower the limit of a regularisation that holds up a residual."""
     # Also below the tolerance: what is left, times a point far away, keeps the gap open.
     least = 1e-4 * scalars[TOL]
     if scalars[DUAL] > max(least, (1.3 - a_dual) * dual):
@@ -409,11 +479,9 @@ def remember(point, best):
     worst = max(scalars[PRIMAL], scalars[DUAL], scalars[GAP])
     if worst < scalars[BEST]:
         scalars[BEST] = worst
-        x, y, z = best
-        for j in range(x.size):
-            x[j] = point.x[j]
-        for k in range(y.size):
-            y[k], z[0, k], z[1, k] = point.y[k], point.z[0, k], point.z[1, k]
+        copied(point.x, best[0])
+        copied(point.y, best[1])
+        copied(point.z, best[2])
 
 
 @inner

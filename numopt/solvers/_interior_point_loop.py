@@ -17,13 +17,13 @@ from numopt.solvers._interior_point_kernels import (
     DUAL,
     ENOUGH,
     EQUATION,
+    FACTORED,
     FACTORS,
     FARKAS,
     FLOORS,
     GAP,
     GOING,
     INFEASIBLE,
-    LOWER,
     MARKS,
     MISSES,
     MU,
@@ -40,20 +40,25 @@ from numopt.solvers._interior_point_kernels import (
     TAU,
     TOL,
     UNBOUNDED,
+    add_step,
     aim,
     apart_is_better,
     centre,
+    dot,
     evaluate,
     keep,
+    kkt_multiply,
     kkt_residual,
     largest,
-    longest,
-    move_floors,
+    lower_floors,
+    measure_gaps,
     note_progress,
-    products_after,
+    product_after,
+    raise_floors,
     remember,
     restore,
     spread,
+    target_product,
     weigh,
 )  # fmt: skip
 
@@ -62,24 +67,37 @@ def _build(factor, solve):
     """The iterations around one kind of factorisation."""
 
     @inner
-    def refined(kkt, room, order, numbers, most, residual):
-        """Solve K step = rhs until it can take away most of the residual; the error left."""
-        rhs, step, fix, r = room.rhs, room.step, room.fix, room.r
+    def refined(kkt, room, order, numbers, residual):
+        """Solve K step = rhs until it can take away most of the residual; the error left.
+
+        Refinement by conjugate residuals (GCR): converges where the plain one creeps or diverges.
+        """
+        rhs, step, r, fixes, images = room.rhs, room.step, room.r, room.fixes, room.images
         solve(rhs, step, order, numbers)
-        size = largest(rhs)
-        goal = max(1e-15 * size, 0.01 * residual)
+        goal = max(1e-15 * largest(rhs), 0.01 * residual)
         error = kkt_residual(kkt, rhs, step, r)
-        for _ in range(most):
+        for k in range(fixes.shape[0]):
             if error <= goal:
                 break
+            fix, image = fixes[k], images[k]
             solve(r, fix, order, numbers)
-            for k in range(step.size):
-                step[k] += fix[k]
-            after = kkt_residual(kkt, rhs, step, r)
-            if not after < 0.5 * error:
-                if not after < error:
-                    for k in range(step.size):
-                        step[k] -= fix[k]
+            kkt_multiply(kkt, fix, image)
+            for i in range(k):
+                overlap = dot(image, images[i])
+                add_step(image, -overlap, images[i])
+                add_step(fix, -overlap, fixes[i])
+            size = np.sqrt(dot(image, image))
+            if not 0 < size < np.inf:
+                break
+            for i in range(fix.size):
+                fix[i] /= size
+                image[i] /= size
+            length = dot(image, r)
+            add_step(step, length, fix)
+            add_step(r, -length, image)
+            after = largest(r)
+            if not after < 0.95 * error and k > 0:
+                error = min(after, error)
                 break
             error = after
         return error
@@ -101,8 +119,7 @@ def _build(factor, solve):
     @kernel
     def iterate(model, point, room, kkt, best, correctors, arguments, order, numbers, n):
         """At most n iterations; return (how many were done, how the chunk ended)."""
-        kind, slack, z, y, scalars = model.kind, point.slack, point.z, point.y, point.scalars
-        target, dslack, dz, step = room.target, room.dslack, room.dz, room.step
+        slack, z, y, scalars = point.slack, point.z, point.y, point.scalars
         size = model.q.size
         for done in range(n):
             worst = max(scalars[PRIMAL], scalars[DUAL], scalars[GAP])
@@ -114,67 +131,61 @@ def _build(factor, solve):
                 return done, UNBOUNDED
             if scalars[MISSES] > PATIENCE:
                 return done, STUCK
-            if not factored(model, point, room, kkt, arguments):
+            same = scalars[FACTORED] == scalars[RHO] and scalars[FACTORED + 1] == scalars[DELTA]
+            if (z.size or not same) and not factored(model, point, room, kkt, arguments):
                 return done, STUCK
-            for side in range(2):
-                for k in range(kind.size):
-                    target[side, k] = slack[side, k] * z[side, k]
+            target_product(slack, z, room, 0.0)
             aim(model, point, room)
-            error = refined(kkt, room, order, numbers, 4, scalars[RESIDUAL])
-            spread(model, point, room)
-            a_primal = longest(kind, slack, dslack)
-            a_dual = longest(kind, z, dz)
-            mu = scalars[MU]
-            sigma = 0.0
+            error = refined(kkt, room, order, numbers, scalars[RESIDUAL])
+            a_primal, a_dual = spread(model, point, room)
+            mu, sigma = scalars[MU], 0.0
             if mu > 0:
-                sigma = (products_after(kind, point, room, a_primal, a_dual) / mu) ** 3
+                sigma = (product_after(slack, z, room.dslack, room.dz, a_primal, a_dual) / mu) ** 3
                 sigma = min(max(sigma, 1e-9), 1.0)
                 # Products far below what is wanted only ruin the matrix.
                 sigma = max(sigma, scalars[ENOUGH] / mu)
-                for side in range(2):
-                    for k in range(kind.size):
-                        target[side, k] += dslack[side, k] * dz[side, k] - sigma * mu
+                target_product(room.dslack, room.dz, room, 1.0)
+                goal = sigma * mu
+                for s in range(z.size):
+                    room.target[s] -= goal
                 aim(model, point, room)
-                error = refined(kkt, room, order, numbers, 4, scalars[RESIDUAL])
-                spread(model, point, room)
-                a_primal = longest(kind, slack, dslack)
-                a_dual = longest(kind, z, dz)
+                error = refined(kkt, room, order, numbers, scalars[RESIDUAL])
+                a_primal, a_dual = spread(model, point, room)
                 for _ in range(correctors):
                     if min(a_primal, a_dual) > 0.9:
                         break
                     keep(room)
                     shorter = min(a_primal, a_dual)
                     wanted = min(1.0, 1.5 * shorter + 0.3)
-                    centre(
-                        kind, point, room, max(wanted, a_primal), max(wanted, a_dual), sigma * mu
-                    )
+                    centre(slack, z, room, max(wanted, a_primal), max(wanted, a_dual), goal)
                     aim(model, point, room)
-                    error = refined(kkt, room, order, numbers, 4, scalars[RESIDUAL])
-                    spread(model, point, room)
-                    b_primal = longest(kind, slack, dslack)
-                    b_dual = longest(kind, z, dz)
+                    error = refined(kkt, room, order, numbers, scalars[RESIDUAL])
+                    b_primal, b_dual = spread(model, point, room)
                     if min(b_primal, b_dual) < shorter + 0.1 * (wanted - shorter):
                         restore(room)
                         break
                     a_primal, a_dual = b_primal, b_dual
             a_primal = min(1.0, TAU * a_primal) if a_primal < 1 else 1.0
             a_dual = min(1.0, TAU * a_dual) if a_dual < 1 else 1.0
-            if model.P.data.size and not apart_is_better(model, point, room, a_primal, a_dual):
-                a_primal = a_dual = min(a_primal, a_dual)
+            if a_primal != a_dual and model.P.data.size:
+                if not apart_is_better(model, point, room, a_primal, a_dual):
+                    a_primal = a_dual = min(a_primal, a_dual)
             for j in range(size):
-                point.x[j] += a_primal * step[j]
-            for k in range(kind.size):
-                if kind[k] == EQUATION and k >= size:
-                    y[k] += a_dual * step[k]
-                for side in range(2):
-                    if kind[k] & (LOWER << side) and kind[k] != EQUATION:
-                        slack[side, k] += a_primal * dslack[side, k]
-                        z[side, k] += a_dual * dz[side, k]
+                point.x[j] += a_primal * room.step[j]
+            for k in range(size, y.size):
+                if model.kind[k] == EQUATION:
+                    y[k] += a_dual * room.step[k]
+            add_step(slack, a_primal, room.dslack)
+            add_step(z, a_dual, room.dz)
+            if error > 0.3 * scalars[RESIDUAL]:
+                raise_floors(scalars)
+                error = np.inf
             primal, dual = scalars[PRIMAL], scalars[DUAL]
             evaluate(model, point)
             rate = min(1.0, scalars[MU] / mu) if mu > 0 else 0.1
             rate = max(rate, 0.01)
-            move_floors(scalars, error, primal, dual, a_primal, a_dual)
+            if error < np.inf:
+                lower_floors(scalars, primal, dual, a_primal, a_dual)
             scalars[RHO] = max(scalars[FLOORS], scalars[RHO] * rate)
             scalars[DELTA] = max(scalars[FLOORS + 1], scalars[DELTA] * rate)
             worst = max(scalars[PRIMAL], scalars[DUAL], scalars[GAP])
@@ -185,60 +196,55 @@ def _build(factor, solve):
     @kernel
     def begin(model, point, room, kkt, best, arguments, order, numbers):
         """The first point: where a least squares problem puts values and multipliers."""
-        kind, slack, z, y, scalars = model.kind, point.slack, point.z, point.y, point.scalars
+        kind, sign, slack, z, y = model.kind, model.sign, point.slack, point.z, point.y
+        x, v, base, scalars, size = point.x, point.v, point.base, point.scalars, model.q.size
         scalars[RHO], scalars[DELTA] = 1e-6, 1e-4
+        if z.size == 0:
+            # A linear system: one factor and its refinement do.
+            scalars[RHO] = scalars[DELTA] = 1e-8
         scalars[FLOORS] = scalars[FLOORS + 1] = 1e-10
         scalars[NO_POINT] = scalars[NO_END] = 1e-6
         for k in range(4):
             scalars[MARKS + k] = np.inf
         for k in range(kind.size):
-            point.v[k] = 0
+            v[k] = 0
             y[k] = 0
-            for side in range(2):
-                slack[side, k] = 0
-                z[side, k] = 1
-                room.target[side, k] = 0
-        for j in range(model.q.size):
-            point.Ay[j] = 0
-            point.x[j] = point.v[j] = model.lo[j] if kind[j] == EQUATION else 0.0
-            row_axpy(model.A, j, point.x[j], point.v[model.q.size :])
-        for j in range(model.q.size):
-            point.Px[j] = row_dot(model.P, j, point.x)
-        for side in range(2):
-            for k in range(kind.size):
-                slack[side, k] = 1
-        ok = factored(model, point, room, kkt, arguments)
-        for side in range(2):
-            for k in range(kind.size):
-                slack[side, k] = 0
-                if not kind[k] & (LOWER << side):
-                    z[side, k] = 0
-        aim(model, point, room)
-        refined(kkt, room, order, numbers, 4, 0.0)
-        spread(model, point, room)
-        for j in range(model.q.size):
-            point.x[j] += room.step[j]
-        worst = 0.0
+        for s in range(z.size):
+            slack[s] = z[s] = 1
+            room.target[s] = 0
+        for j in range(size):
+            x[j] = v[j] = model.lo[j] if kind[j] == EQUATION else 0.0
+            row_axpy(model.A, j, x[j], v[size:])
         for k in range(kind.size):
+            base[k] = 0.0
+            if k < size and kind[k] != EQUATION:
+                base[k] = -row_dot(model.P, k, x) - model.q[k]
+            elif k >= size and kind[k] == EQUATION:
+                base[k] = model.lo[k] - v[k]
+        ok = factored(model, point, room, kkt, arguments)
+        for s in range(z.size):
+            slack[s] = 0
+        measure_gaps(model, v, slack, point.gap)
+        aim(model, point, room)
+        refined(kkt, room, order, numbers, 1e-8 * largest(room.rhs))
+        spread(model, point, room)
+        for j in range(size):
+            x[j] += room.step[j]
+        for k in range(kind.size):
+            v[k] += room.dv[k]
             if kind[k] == EQUATION:
                 y[k] = room.step[k]
-                continue
-            for side in range(2):
-                if kind[k] & (LOWER << side):
-                    value = point.v[k] + room.dv[k]
-                    g = value - model.lo[k] if side == 0 else model.hi[k] - value
-                    slack[side, k] = g
-                    worst = max(worst, -g)
+        worst = 0.0
+        for s in range(z.size):
+            slack[s] = sign[s] * (model.limit[s] - v[model.at[s]])
+            worst = max(worst, -slack[s])
         # Every pair on one product, its difference being the distance from the side.
         mu = max(START, worst) ** 2
-        for side in range(2):
-            for k in range(kind.size):
-                if kind[k] & (LOWER << side):
-                    g = slack[side, k]
-                    root = np.sqrt(g * g + 4 * mu)
-                    larger = 0.5 * (abs(g) + root)
-                    slack[side, k] = larger if g > 0 else mu / larger
-                    z[side, k] = mu / larger if g > 0 else larger
+        for s in range(z.size):
+            g = slack[s]
+            larger = 0.5 * (abs(g) + np.sqrt(g * g + 4 * mu))
+            slack[s] = larger if g > 0 else mu / larger
+            z[s] = mu / larger if g > 0 else larger
         evaluate(model, point)
         remember(point, best)
         return ok

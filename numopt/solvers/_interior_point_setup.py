@@ -6,7 +6,7 @@ import numpy as np
 
 from numopt.core.jit import inner, kernel
 from numopt.linalg.ldl_kernels.symbolic import span
-from numopt.solvers._interior_point_kernels import EQUATION, LOWER, UPPER
+from numopt.solvers._interior_point_kernels import EQUATION, FREE, SIDED
 
 LEAST, MOST = 1e-4, 1e4
 # Sides beyond this are left out: the certificate shows whether they were wanted.
@@ -71,30 +71,47 @@ def scale(P_data, P_indices, P_indptr, A_data, A_indices, A_indptr, q, unit, swe
         for j in range(n):
             q[j] *= c
         cost *= c
-        if spread < 1e-2:
+        if spread < 0.1:
             break
     return cost
 
 
 @kernel
-def classify(lo, hi, unit, kind):
-    """Scale the sides of entities in place, name what there is, put 0 where nothing is."""
+def take_sides(lo, hi, unit, kind, n):
+    """Scale the sides of entities in place and pack those that are no equations.
+
+    Returns entities, signs and limits of the sides, the number of those of variables, and of those
+    before rows with two.
+    """
+    count = np.zeros(4, np.int64)  # of variables, of rows with one side, of rows with both
     for k in range(kind.size):
-        kind[k] = 0
+        below, above = lo[k] > -FAR, hi[k] < FAR
+        kind[k] = SIDED if below or above else FREE
         if lo[k] == hi[k]:
             kind[k] = EQUATION
-        if lo[k] > -FAR:
-            lo[k] /= unit[k]
-            if kind[k] != EQUATION:
-                kind[k] |= LOWER
+        elif k < n:
+            count[1] += below + above
+        elif below and above:
+            count[3] += 2
         else:
-            lo[k] = 0
-        if hi[k] < FAR:
-            hi[k] /= unit[k]
-            if kind[k] != EQUATION:
-                kind[k] |= UPPER
-        else:
-            hi[k] = 0
+            count[2] += below or above
+        lo[k] = lo[k] / unit[k] if below else -np.inf
+        hi[k] = hi[k] / unit[k] if above else np.inf
+    count[2] += count[1]
+    variables, singles, size = count[1], count[2], count[2] + count[3]
+    at, sign, limit = np.empty(size, np.uint32), np.empty(size), np.empty(size)
+    for k in range(kind.size):
+        if kind[k] == EQUATION:
+            continue
+        both = lo[k] > -np.inf and hi[k] < np.inf
+        group = 0 if k < n else 2 if both else 1
+        for upper in range(2):
+            side = hi[k] if upper else lo[k]
+            if abs(side) < np.inf:
+                s = count[group]
+                at[s], sign[s], limit[s] = k, 2.0 * upper - 1.0, side
+                count[group] += 1
+    return at, sign, limit, variables, singles
 
 
 @kernel
@@ -143,14 +160,20 @@ def assemble(P_data, P_indices, P_indptr, A_data, A_indices, A_indptr, m):
 
 
 @kernel
-def unscale(unit, kind, cost, x, y, z, plain_x, plain_y, z_lb, z_ub):
+def unscale(model, x, y, z, plain_x, plain_y, z_lb, z_ub):
     """Write a point in the units of the data; fixed variables keep one multiplier of the two."""
+    unit, worth, kind = model.unit, model.worth, model.kind
     n = x.size
     for j in range(n):
-        factor = 1 / (cost * unit[j])
         plain_x[j] = x[j] * unit[j]
-        z_lb[j], z_ub[j] = z[0, j] * factor, z[1, j] * factor
+        z_lb[j] = z_ub[j] = 0
         if kind[j] == EQUATION:
-            z_lb[j], z_ub[j] = max(-y[j], 0.0) * factor, max(y[j], 0.0) * factor
+            z_lb[j], z_ub[j] = max(-y[j], 0.0) * worth[j], max(y[j], 0.0) * worth[j]
+    for s in range(model.variables):
+        j = model.at[s]
+        if model.sign[s] < 0:
+            z_lb[j] = z[s] * worth[j]
+        else:
+            z_ub[j] = z[s] * worth[j]
     for i in range(plain_y.size):
-        plain_y[i] = y[n + i] / (cost * unit[n + i])
+        plain_y[i] = y[n + i] * worth[n + i]

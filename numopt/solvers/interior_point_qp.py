@@ -18,13 +18,15 @@ from numopt.solvers import _interior_point_kernels as kernels
 from numopt.solvers import _qp_dense
 from numopt.solvers._interior_point_kernels import Kkt, Model, Point, Room
 from numopt.solvers._interior_point_loop import FOR
-from numopt.solvers._interior_point_setup import assemble, classify, scale, unscale
+from numopt.solvers._interior_point_setup import assemble, scale, take_sides, unscale
 from numopt.solvers._qp_model import analysed
 from numopt.solvers._qp_proofs import elastic, polished_farkas, polished_ray, recession
 from numopt.solvers.operator_splitting_qp import OperatorSplittingQP
 
 # Residuals of proofs that polishing may bring to nothing.
 NEARLY = 1e-2
+# Multiplications per entry of the factor up to which correctors do not pay.
+CHEAP = 8
 
 
 class State(NamedTuple):
@@ -63,8 +65,9 @@ class InteriorPointQP(Solver):
     ----------
     max_iter : int, default 200
         Iterations at most.
-    correctors : int, default 1
-        Most centrality correctors per iteration.
+    correctors : int, optional
+        Most centrality correctors per iteration. Default: 1, or 0 where a factorisation costs
+        little more than the solve that a corrector takes.
     presolve : bool, default True
         Drop empty, repeated and one-entry rows, fixed variables and free ones that stand in one
         row before, and restore them and their multipliers after.
@@ -102,15 +105,17 @@ class InteriorPointQP(Solver):
     """
 
     max_iter: int = 200
-    correctors: int = 1
+    correctors: int | None = None
     presolve: bool = True
 
     name: ClassVar[str] = "ipm"
     accepts: ClassVar[tuple[str, ...]] = ("QuadraticProgram",)
+    ends_itself: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_count(self.correctors, "correctors")
+        if self.correctors is not None:
+            require_count(self.correctors, "correctors")
 
     def at_once(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
         """A finish on the active set of a warm start; small programs in one compiled call."""
@@ -135,19 +140,21 @@ class InteriorPointQP(Solver):
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         reduced = presolve(problem.arrays) if self.presolve else None
         model, kkt, factor = _prepared(problem, reduced)
-        n, total = model.q.size, model.kind.size
+        n, total, sides = model.q.size, model.kind.size, model.at.size
         given = _start(problem, x0, warm)
-        zeros = np.zeros
-        scalars = zeros(kernels.SCALARS)
+        scalars = np.zeros(kernels.SCALARS)
         tol = self.tol if self.tol is not None else problem.default_tol
-        scalars[kernels.TOL] = 0.9 * tol
+        scalars[kernels.TOL] = 0.99 * tol
         scalars[kernels.BEST] = np.inf
-        point = Point(
-            zeros(n), zeros(total), zeros(total), zeros((2, total)), zeros((2, total)),
-            zeros(n), zeros(n), scalars,
-        )  # fmt: skip
-        room = Room(*zeros((4, 2, total)), *zeros((5, total)), zeros((6, total)))
-        best = zeros(n), zeros(total), zeros((2, total))
+        of_sides, of_entities = np.zeros((12, sides)), np.zeros((9, total))
+        point = Point(np.zeros(n), *of_entities[:2], *of_sides[:3], of_entities[2], scalars)
+        room = Room(
+            *of_sides[3:9],
+            of_sides[9:11],
+            *of_entities[3:],
+            *np.empty((2, kernels.REFINEMENTS, total)),
+        )
+        best = np.zeros(n), np.zeros(total), of_sides[11]
         verdict: dict[str, Any] = {}
         crossed = problem.crossed()
         if crossed is not None:
@@ -164,11 +171,14 @@ class InteriorPointQP(Solver):
             return 0, RUNNING
         begin, iterate = FOR[factor.method]
         numbers = factor.compiled
+        correctors = self.correctors
+        if correctors is None:
+            correctors = int(factor.analysis.flops > CHEAP * factor.analysis.nnz)
         if "begun" not in verdict:
             verdict["begun"] = begin(model, point, room, kkt, best, *numbers)
         done = 0
         while True:
-            k, code = iterate(model, point, room, kkt, best, self.correctors, *numbers, n - done)
+            k, code = iterate(model, point, room, kkt, best, correctors, *numbers, n - done)
             done += k
             if point.scalars[kernels.BEST] < np.inf:
                 given.clear()
@@ -277,7 +287,7 @@ def _prepared(problem: Any, reduced: Any) -> tuple[Model, Kkt, LDL]:
     cost = scale(*P, *A, q, unit, 10)
     lo, hi = np.concatenate((arrays.lb, arrays.l)), np.concatenate((arrays.ub, arrays.u))
     kind = np.empty(n + m, np.uint8)
-    classify(lo, hi, unit, kind)
+    sides = take_sides(lo, hi, unit, kind, n)
     indptr, indices, values, diagonal, own = assemble(*P, *A, m)
     part = None if reduced is None else (reduced.rows.tobytes(), reduced.columns.tobytes())
     known = analysed(problem, indptr, indices, diagonal, part)
@@ -287,7 +297,7 @@ def _prepared(problem: Any, reduced: Any) -> tuple[Model, Kkt, LDL]:
     factor = LDL(values, signs, analysis=analysis, factor=False)
     stored = factor.compiled[0][0]
     stored[:] = values
-    model = Model(P, A, q, lo, hi, kind, unit, cost, own)
+    model = Model(P, A, q, lo, hi, kind, unit, 1 / (cost * unit), cost, own, *sides)
     return model, Kkt(indptr, indices, stored, diagonal), factor
 
 
@@ -305,7 +315,7 @@ def _unscaled(model: Model, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict
     """A point in the units of the data."""
     n = x.size
     point = np.empty(n), np.empty(y.size - n), np.empty(n), np.empty(n)
-    unscale(model.unit, model.kind, model.cost, x, y, z, *point)
+    unscale(model, x, y, z, *point)
     return dict(zip(("x", "y", "z_lb", "z_ub"), point, strict=True))
 
 

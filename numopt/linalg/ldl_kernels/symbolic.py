@@ -180,8 +180,7 @@ def supernodes(parent, counts):
     """First column of each supernode, n at the end.
 
     Columns of one structure go together; beyond that a parent takes in its last child while the
-    explicit zeros stay few (thresholds as in CHOLMOD: any number up to 4 columns, 80 % up to 16,
-    10 % up to 48, then 5 %).
+    explicit zeros stay few: any number up to 4 columns, 40 % up to 16, 10 % up to 48, then 5 %.
     """
     n = parent.size
     start = np.empty(n + 1, np.int64)
@@ -208,7 +207,7 @@ def supernodes(parent, counts):
             if columns <= 4:
                 allowed = 1.0
             elif columns <= 16:
-                allowed = 0.8
+                allowed = 0.4
             elif columns <= 48:
                 allowed = 0.1
             else:
