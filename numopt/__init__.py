@@ -19,6 +19,7 @@ _WHERE = {
     "block": "core.block",
     "check_gradient": "functions.check_gradient",
     "clear_cache": "core.cache_folder",
+    "fixed_point": "functions.fixed_point",
     "learn_dag": "functions.learn_dag",
     "linprog": "functions.linprog",
     "minimize": "functions.minimize",
@@ -28,6 +29,7 @@ _WHERE = {
     "solve_game": "functions.solve_game",
     "solve_linear": "functions.solve_linear",
     "solve_many": "core.batch",
+    "solve_vi": "functions.solve_vi",
     "warm_cache": "core.warm",
 }
 _MODULES = (

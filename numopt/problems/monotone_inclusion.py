@@ -120,7 +120,7 @@ class MonotoneInclusion(Mapped):
                 continue
             if value.offers("gradient_1d") or value.offers("apply_into"):
                 raise TypeError(f"{name} must be a set or penalty, got {type(value).__name__}")
-            if name == "project" and not is_set(value):
+            if name == "project" and not _projects(value):
                 raise TypeError(
                     f"project must be a set, got the penalty {type(value).__name__}; give prox="
                 )
@@ -231,3 +231,9 @@ class MonotoneInclusion(Mapped):
         if tangent is not None:
             entries["tangent"] = Entry(tangent / scale, TANGENT, gate=False)
         return Certificate("global", entries, residual / scale)
+
+
+def _projects(block: Any) -> bool:
+    """Whether the prox of a block is a projection: a set, or a sum of sets."""
+    parts = getattr(block, "blocks", None)
+    return is_set(block) if parts is None else all(map(_projects, parts))

@@ -1,0 +1,342 @@
+"""Extragradient methods for monotone inclusions, anchored and plain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from numopt.core import generic  # noqa: F401 - what compiled resolvents call
+from numopt.core.engine import INDEFINITE, NEED_EVAL, RUNNING, Solver
+from numopt.core.jit import inner, kernel
+from numopt.core.result import Certificate
+from numopt.core.stubs import prox_into
+from numopt.core.validate import require_choice, require_positive
+from numopt.linalg.vector import copy_into
+from numopt.operators import _kernels  # noqa: F401 - what compiled operators call
+from numopt.operators._base import apply_into
+from numopt.penalties.quadratic import Zero
+from numopt.solvers._maps import slope
+
+# Rows of State.vectors: z_k and F(z_k), the half step and F there, u_k, the anchor, the point that
+# goes into the resolvent, the last z and F(z).
+Z, FZ, HALF, F_HALF, U, ANCHOR, POINT, OLD, F_OLD = range(9)
+# Places in State.scalars: iterations since the anchor was set and in all, L, the present step, the
+# norm of an element of (F + G)(z) now, before and right after the anchor was set, whether an
+# iteration was done in Python; whether the anchor is left out at present, and how fast, in logs
+# per iteration, the residual fell with and without it.
+K, TOTAL, LIPSCHITZ, STEP, RES, LAST, FIRST, PHASE, FREE, RATE, RATE_FREE = range(11)
+SCHEMES = ("auto", "feg", "eag", "eag-c", "eag-v", "eg", "forb")
+FEG, EAG, EAG_C, EAG_V, EG, FORB = range(1, 7)
+# Steps times L.
+STEPS = {FEG: 1.0, EAG: 0.5, EAG_C: 0.125, EAG_V: 0.618, EG: 0.7, FORB: 0.45}
+# Restart where the residual fell that far since the last one; or less far but rises again; or in
+# any case after this share of all iterations.
+SUFFICIENT, NECESSARY, LONG = 0.2, 0.5, 0.36
+# An estimated L is multiplied by the first where it turns out too small, by the second at restarts.
+RAISE, RELAX = 2.0, 0.9
+# What was slower last time gains by this factor at every restart, to be tried again.
+FORGIVEN = 1.25
+
+
+class State(NamedTuple):
+    """What an iteration needs."""
+
+    F: Any  # compiled operator, None for one in Python
+    G: Any  # compiled penalty or set
+    vectors: np.ndarray  # see the names above
+    scalars: np.ndarray
+    scheme: int
+    estimated: bool  # whether L is not known
+    restarts: bool
+    compares: bool  # whether phases without anchor are tried
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchoredExtragradient(Solver):
+    r"""Extragradient methods for 0 in F(z) + G(z) with monotone, L-Lipschitz F.
+
+    With the resolvent J of G, weights :math:`\beta_k = 1/(k+1)` and the anchor z_0,
+
+    .. math::
+       u_k = \beta_k z_0 + (1 - \beta_k) z_k, \quad
+       z_{k + 1/2} = J_e(u_k - e' F(z_k)), \quad
+       z_{k+1} = J_e(u_k - e F(z_{k + 1/2}))
+
+    Parameters
+    ----------
+    scheme : {"auto", "feg", "eag", "eag-c", "eag-v", "eg", "forb"}
+        "feg", the fast extragradient method: e = 1/L, e' = :math:`(1 - \beta_k) e`, for G = 0;
+        "eag": e = e' = 1/(2L), with projections in both halves; "eag-c" and "eag-v": the steps
+        1/(8L) and 0.618/L falling, weights 1/(k+2), whose bounds are proven for G = 0. Without
+        anchor: "eg", extragradient with 0.7/L, and "forb", forward-reflected-backward,
+        :math:`z_{k+1} = J_e(z_k - e (2 F(z_k) - F(z_{k-1})))` with 0.45/L, which evaluates F
+        once. "auto" is "feg" for G = 0, else "eag", and from one restart to the next "eg" where
+        that has been faster, as it is on strongly monotone problems.
+    step : float, optional
+        The step e. By default it follows from the `lipschitz` of the problem; where that is not
+        given, from an estimate along the iterates, often far below the global constant.
+    restart : {"adaptive", "none"}
+        "adaptive" moves the anchor to z_k where the residual has fallen to a fifth, or to half and
+        rises, and after long phases: linear convergence on sharp problems, as bilinear ones.
+    **limits
+        See `Solver`.
+
+    Notes
+    -----
+    An iteration is two evaluations of F ("forb": one), and up to two resolvents. An estimated L is
+    raised where it proves too small, and the anchor set anew. Without restarts
+    :math:`\|F(z_k)\|^2` is at most :math:`4 L^2 D^2 / k^2` for "feg",
+    :math:`260 L^2 D^2 / (k+1)^2` for "eag-c" and :math:`27 L^2 D^2 / ((k+1)(k+2))` for "eag-v",
+    D being the distance of the start to a solution: optimal but for the factor. "eg" and
+    "forb" reach :math:`O(1/\sqrt k)`.
+
+    References
+    ----------
+    T. Yoon, E. K. Ryu, "Accelerated algorithms for smooth convex-concave minimax problems with
+    O(1/k^2) rate on squared gradient norm", ICML 2021, arXiv:2102.07922.
+    S. Lee, D. Kim, "Fast extra gradient methods for smooth structured nonconvex-nonconcave minimax
+    problems", NeurIPS 2021, arXiv:2106.02326.
+    Y. Cai, A. Oikonomou, W. Zheng, "Accelerated algorithms for constrained nonconvex-nonconcave
+    min-max optimization and comonotone inclusion", 2022, arXiv:2206.05248.
+    Y. Malitsky, M. K. Tam, "A forward-backward splitting method for monotone inclusions without
+    cocoercivity", SIAM J. Optim. 30, 2020, doi:10.1137/18M1207260.
+
+    Examples
+    --------
+    >>> from numopt.operators import Saddle
+    >>> from numopt.problems import MonotoneInclusion
+    >>> from numopt.solvers import AnchoredExtragradient
+    >>> F = Saddle([[1.0]], c=[-1.0], b=[2.0])  # min_x max_y x y - x - 2 y
+    >>> result = AnchoredExtragradient().solve(MonotoneInclusion(F, [0.0, 0.0]))
+    >>> result.x.round(6).tolist()
+    [2.0, 1.0]
+    """
+
+    name: ClassVar[str] = "anchored-extragradient"
+    accepts: ClassVar[tuple[str, ...]] = ("MonotoneInclusion",)
+    patience: ClassVar[int] = 20_000
+
+    scheme: str = "auto"
+    step: float | None = None
+    restart: str = "adaptive"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_choice(self.scheme, SCHEMES, "scheme")
+        require_choice(self.restart, ("adaptive", "none"), "restart")
+        if self.step is not None:
+            require_positive(self.step, "step")
+
+    def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
+        name, x0 = ("warm_start['x']", warm["x"]) if "x" in warm else ("x0", x0)
+        z = problem.z0 if x0 is None else problem.point(x0, name)
+        scheme = SCHEMES.index(self.scheme)
+        if self.scheme == "auto":
+            scheme = EAG if problem.constrained else FEG
+        if scheme in (FEG, EAG_C, EAG_V) and problem.constrained:
+            raise ValueError(
+                f"scheme {self.scheme!r} is for problems without constraints and penalties; take "
+                "'eag', 'eg' or 'forb'"
+            )
+        vectors, scalars = np.zeros((9, z.size)), np.zeros(11)
+        vectors[[Z, ANCHOR, OLD]] = z
+        vectors[FZ] = vectors[F_OLD] = problem.apply(z)
+        known = problem.lipschitz if self.step is None else STEPS[scheme] / self.step
+        scalars[LIPSCHITZ] = slope(problem, z) if known is None else known
+        scalars[STEP] = STEPS[scheme] / scalars[LIPSCHITZ]
+        scalars[[RES, FIRST, RATE, RATE_FREE]] = np.inf
+        F = G = None
+        if problem.compiled:
+            F, G = problem.F.spec(), (Zero() if problem.G is None else problem.G).spec()
+        restarts = self.restart == "adaptive" and scheme not in (EG, FORB)
+        compares = restarts and self.scheme == "auto"
+        return State(F, G, vectors, scalars, scheme, known is None, restarts, compares)
+
+    def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
+        s = state.scalars
+        if problem.monotone is False:
+            return 0, INDEFINITE
+        if state.F is not None:
+            F, G, vectors, scalars, *how = state
+            _sweep(F, G, vectors, scalars, *how, n)
+            problem.count(n * (1 if state.scheme == FORB else 2))
+            return n, RUNNING
+        if not s[PHASE]:
+            return 0, NEED_EVAL if n else RUNNING
+        s[PHASE] = 0
+        return 1, NEED_EVAL if n > 1 else RUNNING
+
+    def evaluate(self, problem: Any, state: State) -> None:
+        _, _, vectors, scalars, scheme, estimated, restarts, compares = state
+        _begin(vectors, scalars, scheme, estimated, restarts, compares)
+        if scheme != FORB:
+            vectors[HALF] = problem.resolve(vectors[POINT].copy(), scalars[STEP])
+            vectors[F_HALF] = problem.apply(vectors[HALF])
+            _continue(vectors, scalars, scheme, estimated)
+        vectors[Z] = problem.resolve(vectors[POINT].copy(), scalars[STEP])
+        vectors[FZ] = problem.apply(vectors[Z])
+        _conclude(vectors, scalars, scheme, estimated)
+        scalars[PHASE] = 1
+
+    def measure(self, problem: Any, state: State) -> Certificate:
+        z = state.vectors[Z]
+        w = problem.resolve(z - state.vectors[FZ], 1.0)
+        return problem.certified(float(np.linalg.norm(z - w)))
+
+    def finish(self, problem: Any, state: State) -> dict[str, Any]:
+        z = state.vectors[Z]
+        return {"x": z, "lipschitz": float(state.scalars[LIPSCHITZ]), "warm_start": {"x": z}}
+
+    def explain(self, problem: Any, state: State) -> str:
+        return "F is not monotone: its matrix has a negative symmetric part."
+
+    def work(self, problem: Any) -> float:
+        return 30.0 * problem.size + (problem.size**2 if problem.compiled else 0.0)
+
+
+@kernel
+def _sweep(F, G, vectors, scalars, scheme, estimated, restarts, compares, n):
+    for _ in range(n):
+        _begin(vectors, scalars, scheme, estimated, restarts, compares)
+        if scheme != FORB:
+            prox_into(G, vectors[POINT], scalars[STEP], vectors[HALF])
+            apply_into(F, vectors[HALF], vectors[F_HALF])
+            _continue(vectors, scalars, scheme, estimated)
+        prox_into(G, vectors[POINT], scalars[STEP], vectors[Z])
+        apply_into(F, vectors[Z], vectors[FZ])
+        _conclude(vectors, scalars, scheme, estimated)
+
+
+@kernel
+def _begin(vectors, scalars, scheme, estimated, restarts, compares):
+    """Up to the first resolvent: u_k and the point that goes into it."""
+    z, fz = vectors[Z], vectors[FZ]
+    u, anchor, point = vectors[U], vectors[ANCHOR], vectors[POINT]
+    if restarts and scalars[K] > 0 and _is_time(scalars):
+        if compares:
+            _compare(scalars)
+        copy_into(z, anchor)
+        scalars[K] = 0
+        if estimated:
+            scalars[LIPSCHITZ] *= RELAX
+    if scalars[FREE]:
+        scheme = EG
+    k, L = scalars[K], scalars[LIPSCHITZ]
+    beta = 0.0
+    if scheme == FEG or scheme == EAG:
+        beta = 1.0 / (k + 1.0)
+    elif scheme == EAG_C or scheme == EAG_V:
+        beta = 1.0 / (k + 2.0)
+    _set_step(scalars, scheme, k, L)
+    step = scalars[STEP]
+    first = (1.0 - beta) * step if scheme == FEG else step
+    if scheme == FORB:
+        old = vectors[F_OLD]
+        for i in range(z.size):
+            point[i] = z[i] - step * (2.0 * fz[i] - old[i])
+    else:
+        for i in range(z.size):
+            u[i] = z[i] + beta * (anchor[i] - z[i])
+            point[i] = u[i] - first * fz[i]
+    copy_into(z, vectors[OLD])
+    copy_into(fz, vectors[F_OLD])
+
+
+@inner
+def _set_step(scalars, scheme, k, L):
+    """The step of iteration k."""
+    if scheme == EAG_V:
+        if k == 0:
+            scalars[STEP] = 0.618 / L
+        else:  # from that of iteration k - 1
+            square = (scalars[STEP] * L) ** 2
+            scalars[STEP] *= 1.0 - square / (k * (k + 2.0) * (1.0 - square))
+        return
+    if scheme == FEG:
+        scalars[STEP] = 1.0 / L
+    elif scheme == EAG:
+        scalars[STEP] = 0.5 / L
+    elif scheme == EAG_C:
+        scalars[STEP] = 0.125 / L
+    elif scheme == EG:
+        scalars[STEP] = 0.7 / L
+    else:
+        scalars[STEP] = 0.45 / L
+
+
+@inner
+def _compare(scalars):
+    """Choose with or without anchor for the next phase, by how fast the residual fell."""
+    rate = np.log(scalars[FIRST] / scalars[RES]) / scalars[K]
+    mine, other = (RATE_FREE, RATE) if scalars[FREE] else (RATE, RATE_FREE)
+    scalars[mine] = rate if rate == rate else -np.inf
+    if scalars[other] > scalars[mine]:
+        scalars[FREE] = 1.0 - scalars[FREE]
+    elif scalars[other] > 0:
+        scalars[other] *= FORGIVEN
+    else:
+        scalars[other] = 0.5 * scalars[mine]
+
+
+@inner
+def _is_time(scalars):
+    """Whether to move the anchor."""
+    res, first = scalars[RES], scalars[FIRST]
+    return (
+        res <= SUFFICIENT * first
+        or (res <= NECESSARY * first and res > scalars[LAST])
+        or scalars[K] >= max(8.0, LONG * scalars[TOTAL])
+    )
+
+
+@kernel
+def _continue(vectors, scalars, scheme, estimated):
+    """From F at the half step to the point that goes into the second resolvent."""
+    u, point, f_half, step = vectors[U], vectors[POINT], vectors[F_HALF], scalars[STEP]
+    if estimated:
+        _learn(vectors[HALF], f_half, vectors[OLD], vectors[F_OLD], scalars)
+    for i in range(u.size):
+        point[i] = u[i] - step * f_half[i]
+
+
+@kernel
+def _conclude(vectors, scalars, scheme, estimated):
+    """Take in z_{k+1} and F there: the residual, and whether L was right."""
+    z, fz = vectors[Z], vectors[FZ]
+    other, f_other = (OLD, F_OLD) if scheme == FORB else (HALF, F_HALF)
+    before = scalars[LIPSCHITZ]
+    if estimated:
+        _learn(z, fz, vectors[other], vectors[f_other], scalars)
+    # (point - z) / step is an element of G(z).
+    scalars[LAST] = scalars[RES]
+    scalars[RES] = _element(z, fz, vectors[POINT], scalars[STEP])
+    scalars[K] += 1
+    scalars[TOTAL] += 1
+    if scalars[K] == 1:
+        scalars[FIRST] = scalars[RES]
+    if scalars[LIPSCHITZ] > before:
+        copy_into(z, vectors[ANCHOR])
+        scalars[K] = 0
+
+
+@inner
+def _learn(a, fa, b, fb, scalars):
+    """Raise L where it is less than |F(a) - F(b)| / |a - b|."""
+    change, distance = 0.0, 0.0
+    for i in range(a.size):
+        change += (fa[i] - fb[i]) ** 2
+        distance += (a[i] - b[i]) ** 2
+    found = np.sqrt(change / distance) if distance > 0 else 0.0
+    if found > scalars[LIPSCHITZ] * (1.0 + 1e-10) and found < np.inf:
+        scalars[LIPSCHITZ] = min(RAISE * scalars[LIPSCHITZ], 1.2 * found)
+
+
+@inner(reduction=True)
+def _element(z, fz, point, step):
+    """|F(z) + (point - z) / step|."""
+    total = 0.0
+    for i in range(z.size):
+        total += (fz[i] + (point[i] - z[i]) / step) ** 2
+    return np.sqrt(total)
