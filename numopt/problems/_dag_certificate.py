@@ -113,6 +113,7 @@ def norms(problem: Any) -> np.ndarray:
         s = np.sqrt(m.grams[m.gram_of, nodes, nodes])
     else:
         s = np.sqrt((problem.X**2).mean(0))
+        s[s == 0] = 1.0  # a column of zeros
     return np.maximum(np.outer(s, s), 1e-300)
 
 

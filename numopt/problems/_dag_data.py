@@ -15,6 +15,8 @@ from numopt.core.validate import as_array, require_count, require_finite
 PIECE = 131_072
 # Variance, relative to the mean square, that is rounding of a constant.
 CONSTANT = 1e-14
+# Standard deviations from its inverse to this have products whose squares are finite.
+LARGEST = 1e60
 
 
 class Moments(NamedTuple):
@@ -56,7 +58,8 @@ def moments_of_rows(X: np.ndarray, centred: bool) -> tuple[np.ndarray, np.ndarra
     sums = Sums(X.shape[1], centred)
     sums.add(X)
     G = sums.S / sums.n
-    return G, G.diagonal() + sums.mean**2  # the mean is 0 if nothing is centred
+    with np.errstate(over="ignore"):
+        return G, G.diagonal() + sums.mean**2  # the mean is 0 if nothing is centred
 
 
 def moments_of_chunks(chunks: Iterable[Any], centred: bool) -> tuple[np.ndarray, int]:
@@ -99,19 +102,19 @@ class Sums:
 
     def add(self, X: np.ndarray, name: str = "X") -> None:
         """Take in more rows."""
-        if len(X) <= self.piece:
-            self._add(X, X, name)
-            return
-        room = np.empty((self.piece, X.shape[1]))
-        for start in range(0, len(X), self.piece):
-            self._add(X[start : start + self.piece], X, name, room)
+        with np.errstate(over="ignore", invalid="ignore"):  # `repaired` refuses what is infinite
+            if len(X) <= self.piece:
+                self._add(X, X, name)
+                return
+            room = np.empty((self.piece, X.shape[1]))
+            for start in range(0, len(X), self.piece):
+                self._add(X[start : start + self.piece], X, name, room)
 
     def _add(
         self, rows: np.ndarray, X: np.ndarray, name: str, room: np.ndarray | None = None
     ) -> None:
         m = len(rows)
-        with np.errstate(over="ignore", invalid="ignore"):
-            centre = np.full(m, 1.0 / m) @ rows
+        centre = np.full(m, 1.0 / m) @ rows
         if not np.isfinite(centre).all():  # a mean is finite if all entries are, or it overflows
             require_finite(X, name)
         if not self.centred:
@@ -134,7 +137,8 @@ def as_gram(gram: Any) -> np.ndarray:
     d = G.shape[0]
     if d < 1 or G.shape[1] != d:
         raise ValueError(f"gram must be a square matrix, got shape {G.shape}")
-    scale = np.sqrt(np.outer(np.abs(np.diag(G)), np.abs(np.diag(G)))) + 1e-300
+    size = np.sqrt(np.abs(np.diag(G)))
+    scale = np.outer(size, size) + 1e-300
     uneven = np.abs(G - G.T) > 1e-8 * scale
     if uneven.any():
         i, j = map(int, np.argwhere(uneven)[0])
@@ -186,11 +190,20 @@ def repaired(moments: Moments, mean_square: np.ndarray, names: list[Any], ridge:
     """Constant columns set apart and collinear ones kept apart by a tiny ridge, with a warning."""
     grams = moments.grams.copy()
     least = grams.diagonal(axis1=1, axis2=2).min(0)
-    constant = np.flatnonzero(least <= CONSTANT * np.maximum(mean_square, 1e-300))
+    constant = np.flatnonzero((least <= CONSTANT * mean_square) & (mean_square < np.inf))
     if constant.size:
         shown = ", ".join(str(names[j]) for j in constant[:5])
         warnings.warn(
             f"columns {shown} are constant: they become isolated nodes", stacklevel=_depth()
+        )
+    sizes = np.sqrt(grams.diagonal(axis1=1, axis2=2))
+    sizes[:, constant] = 1.0
+    bad = ~((sizes > 1 / LARGEST) & (sizes < LARGEST))
+    if bad.any():
+        k, j = map(int, np.argwhere(bad)[0])
+        raise ValueError(
+            f"column {names[j]} has the standard deviation {sizes[k, j]:.1e}, and squares of that "
+            f"overflow; rescale it to between {1 / LARGEST:g} and {LARGEST:g}"
         )
     for G in grams:
         if constant.size:

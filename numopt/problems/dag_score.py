@@ -185,11 +185,16 @@ class DagScore(Problem):
         put("names", list(range(d)) if names is None else list(names))
         if len(set(self.names)) != len(self.names) or len(self.names) != d:
             raise ValueError(f"names must be {d} different ones, got {self.names}")
-        put("n_samples", int(moments.counts.max()) or None)
+        put("n_samples", int(moments.counts.max()) or None if self.X is None else len(self.X))
         args = (self.required, self.forbidden, self.tiers, self.roots, self.leaves)
         put("_knowledge", constraints.build(self.names, *args, self.max_parents))
         self._check_rows(moments)
         put("_moments", data.repaired(moments, squares, self.names, self.ridge))
+        constant = list(self.moments.constant)
+        if constant and self.score in ("logistic", "poisson"):  # elsewhere G keeps them apart
+            allowed = self.knowledge.allowed.copy()
+            allowed[constant] = allowed[:, constant] = False
+            put("_knowledge", self.knowledge._replace(allowed=allowed, order_only=False))
         if self.splines is not None:
             put("_basis", additive.make_basis(self.X, self.splines))
             H = additive.expanded_gram(self.basis, self.X, self.covariance.diagonal())
@@ -301,7 +306,7 @@ class DagScore(Problem):
     @property
     def edge_cost(self) -> float:
         """What an edge costs in the score "bic"."""
-        n = self.n_samples or 1
+        n = max(int(self.moments.counts.max()), 1)
         return float(self.bic_weight / 2 * np.log(n) + self.ebic_gamma * np.log(max(self.size, 2)))
 
     @property

@@ -44,16 +44,16 @@ class Local(NamedTuple):
 def make_local(problem: Any, exchange: bool) -> Local:
     """Room and data for the local scores of a problem."""
     d, m, know = problem.size, problem.moments, problem.knowledge
-    most = min(know.max_parents, d - 1)
-    room = min(most, max(int(m.counts.min()) - 2, 0), d)
-    width = max(room, int(know.required.sum(0).max(initial=0)), 1)
+    room = min(know.max_parents, d - 1, max(int(m.counts.min()) - 2, 0))
+    most = max(room, int(know.required.sum(0).max(initial=0)))
+    width = max(most, 1)
     size = min(TABLE, 1 << int(np.ceil(np.log2(EACH * max(d, 2)))))
     codes = np.random.default_rng(0).integers(1, 2**63, (2, d), dtype=np.uint64)
     scales = np.sqrt(m.grams.diagonal(axis1=1, axis2=2))
     return Local(
         m.grams / (scales[:, :, None] * scales[:, None, :]), m.gram_of,
         m.counts.astype(np.float64), problem.edge_cost, know.allowed, know.required, know.before,
-        width, exchange, codes,
+        most, exchange, codes,
         np.zeros(size, np.uint64), np.zeros(size), np.zeros(1, np.int64),
         np.zeros((width + 1, d + 1)), np.zeros((2, d + 1)), np.zeros(d + 1, np.int64),
         np.zeros(width + 1, np.int64), np.zeros((2, width + 1, width + 1)),
