@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from numopt.linalg.sparse import CSR
 from numopt.problems import _qp_kernels as kernels
+from numopt.problems._presolve import compress
 
 # P counts as convex if adding this much of its diagonal makes it definite.
 ROUNDING = 1e-10
@@ -27,6 +29,16 @@ def curvature(P: Any) -> tuple[int, np.ndarray | None] | None:
             k = int(np.argmax(np.abs(Pd)))
             d[k] = -np.sign(Pd[k]) * min(1.0, abs(Pd[k]) / max(P[k, k], 1e-300))
         return row, d
+    coupled = np.diff(P.indptr) > 1
+    if not dominant and not coupled.all():  # the others stand alone, and are not negative
+        rows = np.flatnonzero(coupled)
+        parts = compress(CSR(P.data, P.indices, P.indptr), coupled, coupled)
+        found = curvature(sp.csc_array(tuple(parts), shape=(rows.size, rows.size)))
+        if found is None or found[1] is None:
+            return found and (int(rows[found[0]]), None)
+        d = np.zeros(P.shape[0])
+        d[rows] = found[1]
+        return int(rows[found[0]]), d
     n = P.shape[0]
     dense = n <= SMALL or (n <= LARGE and 4 * P.nnz >= n * n)
     if dominant or (dense and _surely_definite(P)):

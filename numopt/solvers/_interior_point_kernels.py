@@ -176,17 +176,15 @@ def add_multipliers(at, sign, z, kind, y):
 
 
 @inner(contract=True)
-def measure_gaps(model, v, slack, gap):
+def measure_gaps(at, sign, limit, v, slack, gap):
     """How far slacks are from fitting the values."""
-    at, sign, limit = model.at, model.sign, model.limit
     for s in range(at.size):
         gap[s] = sign[s] * (v[at[s]] - limit[s]) + slack[s]
 
 
 @inner
-def measure_values(model, v, start, stop):
+def measure_values(lo, hi, unit, v, start, stop):
     """Of entities: worst violation, largest value (units of the data), distance from a ray."""
-    lo, hi, unit = model.lo, model.hi, model.unit
     primal, scale, cone = np.int64(0), np.int64(0), np.int64(0)
     for k in range(start, stop):
         value = v[k]
@@ -212,10 +210,10 @@ def evaluate(model, point):
         v[j] = x[j]
         row_axpy(A, j, x[j], rows)
     add_multipliers(model.at, model.sign, z, kind, y)
-    measure_gaps(model, v, slack, gap)
+    measure_gaps(model.at, model.sign, model.limit, v, slack, gap)
     pairs = max(sides, 1)
     scalars[MU] = dot(slack, z) / pairs
-    ours = support(model.sign, model.limit, z, 0, model.variables)
+    ours = support(model.sign, model.limit, z, n - n, model.variables)
     proof = support(model.sign, model.limit, z, model.variables, sides)
     for k in range(n, total):
         base[k] = 0.0
@@ -246,8 +244,8 @@ def evaluate(model, point):
             proof -= side * Ayj
         else:
             farkas = max(farkas, abs(Ayj))
-    primal, scale, cone = measure_values(model, v, 0, n)
-    primal_rows, scale_rows, cone_rows = measure_values(model, v, n, total)
+    primal, scale, cone = measure_values(lo, hi, model.unit, v, n - n, n)
+    primal_rows, scale_rows, cone_rows = measure_values(lo, hi, model.unit, v, n, total)
     scalars[PRIMAL] = finite_or_inf(
         max(primal / (1 + scale), primal_rows / (1 + scale_rows)) + 0 * (scale + scale_rows)
     )
@@ -316,16 +314,14 @@ def aim(model, point, room):
 
 
 @inner(contract=True)
-def spread_multipliers(model, gap, room):
+def spread_multipliers(at, sign, variables, singles, gap, weight, target, inverse_z, dv, step, dz):
     """Steps of multipliers."""
-    at, sign, dz, dv, step = model.at, model.sign, room.dz, room.dv, room.step
-    weight, target, inverse_z = room.weight, room.target, room.inverse_z
     for s in range(dz.size):
         dz[s] = weight[s] * (gap[s] + sign[s] * dv[at[s]] - target[s] * inverse_z[s])
     # Rows: the stronger side from the multiplier of the row, no digit is lost there.
-    for s in range(model.variables, model.singles):
+    for s in range(variables, singles):
         dz[s] = sign[s] * step[at[s]]
-    for s in range(model.singles, dz.size, 2):
+    for s in range(singles, dz.size, 2):
         if weight[s + 1] > weight[s]:
             dz[s + 1] = step[at[s]] + dz[s]
         else:
@@ -333,12 +329,8 @@ def spread_multipliers(model, gap, room):
 
 
 @inner(contract=True)
-def spread_slacks(model, point, room, delta):
+def spread_slacks(at, sign, slack, z, gap, target, inverse_z, dv, dz, delta, dslack):
     """Steps of slacks."""
-    at, sign, slack, z, gap = model.at, model.sign, point.slack, point.z, point.gap
-    target, inverse_z, dslack, dz, dv = (
-        room.target, room.inverse_z, room.dslack, room.dz, room.dv,
-    )  # fmt: skip
     for s in range(dz.size):
         by_product = -(target[s] + slack[s] * dz[s]) * inverse_z[s]
         by_value = delta * dz[s] - (gap[s] + sign[s] * dv[at[s]])
@@ -356,8 +348,14 @@ def spread(model, point, room):
     for j in range(n):
         dv[j] = step[j]
         row_axpy(A, j, step[j], rows)
-    spread_multipliers(model, point.gap, room)
-    spread_slacks(model, point, room, point.scalars[DELTA])
+    spread_multipliers(
+        model.at, model.sign, model.variables, model.singles, point.gap,
+        room.weight, room.target, room.inverse_z, dv, step, room.dz,
+    )  # fmt: skip
+    spread_slacks(
+        model.at, model.sign, point.slack, point.z, point.gap,
+        room.target, room.inverse_z, dv, room.dz, point.scalars[DELTA], room.dslack,
+    )  # fmt: skip
     return longest(room.dslack, room.inverse_slack), longest(room.dz, room.inverse_z)
 
 

@@ -224,7 +224,7 @@ def _build(factor, solve):
         ok = factored(model, point, room, kkt, arguments)
         for s in range(z.size):
             slack[s] = 0
-        measure_gaps(model, v, slack, point.gap)
+        measure_gaps(model.at, sign, model.limit, v, slack, point.gap)
         aim(model, point, room)
         refined(kkt, room, order, numbers, 1e-8 * largest(room.rhs))
         spread(model, point, room)
