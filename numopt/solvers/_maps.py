@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from numopt.core import generic  # noqa: F401 - what compiled maps call
-from numopt.core.engine import GROW, INDEFINITE, NEED_EVAL, RUNNING, Solver
+from numopt.core.engine import DONE, GROW, INDEFINITE, NEED_EVAL, RUNNING, Solver
 from numopt.core.jit import inner, kernel
 from numopt.core.result import Certificate
 from numopt.linalg.vector import copy_into
@@ -23,8 +23,9 @@ Z, TZ, ANCHOR, OLD, T_OLD = range(5)
 # Places in State.scalars: iterations since the anchor was set and in all, the weight phi, the
 # residual |z - T(z)| now, one iteration ago and right after the anchor was set, that at the last
 # power of two of iterations and at the one before, the largest expansion seen, whether a point
-# was evaluated in Python, and the inverse step of a forward-backward map that is still estimated.
-K, TOTAL, PHI, RES, LAST, FIRST, MARK, EARLIER, EXPANSION, PHASE, LIPSCHITZ = range(11)
+# was evaluated in Python, the inverse step of a forward-backward map, and the residual at which the
+# certificate is met.
+K, TOTAL, PHI, RES, LAST, FIRST, MARK, EARLIER, EXPANSION, PHASE, LIPSCHITZ, TARGET = range(12)
 
 # Excess of |N z - N w| / |z - w| over 1 that rounding does not explain.
 EXPANDS = 1 + 1e-7
@@ -49,7 +50,7 @@ class MapSolver(Solver):
     """Base of methods that evaluate T once per iteration.
 
     A method supplies ``move(state)``, which goes from z_k and T(z_k) to z_{k+1}, and
-    ``sweep(state, n)``, n iterations with a compiled map.
+    ``sweep(state, n)``, at most n iterations with a compiled map.
     """
 
     accepts: ClassVar[tuple[str, ...]] = ("FixedPoint", "MonotoneInclusion")
@@ -59,14 +60,14 @@ class MapSolver(Solver):
         """Write z_{k+1} into the state."""
         raise NotImplementedError
 
-    def sweep(self, state: State, n: int) -> None:
-        """Do n iterations with a compiled map."""
+    def sweep(self, state: State, n: int) -> int:
+        """Do iterations with a compiled map, at most n, until the target; return how many."""
         raise NotImplementedError
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         name, x0 = ("warm_start['x']", warm["x"]) if "x" in warm else ("x0", x0)
         z = problem.z0 if x0 is None else problem.point(x0, name)
-        scalars, vectors = np.zeros(11), np.zeros((5, z.size))
+        scalars, vectors = np.zeros(12), np.zeros((5, z.size))
         vectors[[Z, ANCHOR, OLD]] = z
         scalars[PHI] = 1.0
         averaged, contraction, estimated = 1.0, 1.0, False
@@ -85,6 +86,7 @@ class MapSolver(Solver):
         T = _compiled(problem, scalars) if problem.compiled else None
         vectors[TZ] = vectors[T_OLD] = image(problem, scalars, z)
         note(vectors, scalars, averaged)
+        self._aim(problem, scalars)
         return State(T, vectors, scalars, averaged, contraction, estimated)
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
@@ -94,13 +96,24 @@ class MapSolver(Solver):
         if state.estimated and s[EXPANSION] > EXPANDS:
             return 0, GROW
         if state.T is not None:
-            self.sweep(state, n)
-            problem.count(n)
-            return n, RUNNING
+            done = self.sweep(state, n)
+            problem.count(done)
+            return done, RUNNING if done == n else DONE
         if not s[PHASE]:
             return 0, NEED_EVAL if n else RUNNING
         s[PHASE] = 0
+        if s[RES] <= s[TARGET]:
+            return 1, DONE
         return 1, NEED_EVAL if n > 1 else RUNNING
+
+    def tighten(self, problem: Any, state: State) -> bool:
+        return True  # the target was met but for rounding: go on
+
+    def _aim(self, problem: Any, scalars: np.ndarray) -> None:
+        """The residual of T at which the certificate is met."""
+        tol = problem.default_tol if self.tol is None else self.tol
+        step = 1.0 if hasattr(problem, "contraction") else 1.0 / scalars[LIPSCHITZ]
+        scalars[TARGET] = tol * problem.scale * min(1.0, step)
 
     def evaluate(self, problem: Any, state: State) -> None:
         vectors, scalars = state.vectors, state.scalars
@@ -118,6 +131,7 @@ class MapSolver(Solver):
         vectors[ANCHOR] = vectors[OLD] = vectors[Z]
         vectors[TZ] = vectors[T_OLD] = image(problem, scalars, vectors[Z])
         note(vectors, scalars, state.averaged)
+        self._aim(problem, scalars)
         T = _compiled(problem, scalars) if problem.compiled else None
         return state._replace(T=T)
 

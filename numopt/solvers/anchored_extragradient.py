@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from numopt.core import generic  # noqa: F401 - what compiled resolvents call
-from numopt.core.engine import INDEFINITE, NEED_EVAL, RUNNING, Solver
+from numopt.core.engine import DONE, INDEFINITE, NEED_EVAL, RUNNING, Solver
 from numopt.core.jit import inner, kernel
 from numopt.core.result import Certificate
 from numopt.core.stubs import prox_into
@@ -25,8 +25,8 @@ Z, FZ, HALF, F_HALF, U, ANCHOR, POINT, OLD, F_OLD = range(9)
 # Places in State.scalars: iterations since the anchor was set and in all, L, the present step, the
 # norm of an element of (F + G)(z) now, before and right after the anchor was set, whether an
 # iteration was done in Python; whether the anchor is left out at present, and how fast, in logs
-# per iteration, the residual fell with and without it.
-K, TOTAL, LIPSCHITZ, STEP, RES, LAST, FIRST, PHASE, FREE, RATE, RATE_FREE = range(11)
+# per iteration, the residual fell with and without it; the residual that meets the certificate.
+K, TOTAL, LIPSCHITZ, STEP, RES, LAST, FIRST, PHASE, FREE, RATE, RATE_FREE, TARGET = range(12)
 SCHEMES = ("auto", "feg", "eag", "eag-c", "eag-v", "eg", "forb")
 FEG, EAG, EAG_C, EAG_V, EG, FORB = range(1, 7)
 # Steps times L.
@@ -140,13 +140,15 @@ class AnchoredExtragradient(Solver):
                 f"scheme {self.scheme!r} is for problems without constraints and penalties; take "
                 "'eag', 'eg' or 'forb'"
             )
-        vectors, scalars = np.zeros((9, z.size)), np.zeros(11)
+        vectors, scalars = np.zeros((9, z.size)), np.zeros(12)
         vectors[[Z, ANCHOR, OLD]] = z
         vectors[FZ] = vectors[F_OLD] = problem.apply(z)
         known = problem.lipschitz if self.step is None else STEPS[scheme] / self.step
         scalars[LIPSCHITZ] = slope(problem, z) if known is None else known
         scalars[STEP] = STEPS[scheme] / scalars[LIPSCHITZ]
         scalars[[RES, FIRST, RATE, RATE_FREE]] = np.inf
+        # That of an element of (F + G)(z) is no less than the natural residual.
+        scalars[TARGET] = problem.scale * (problem.default_tol if self.tol is None else self.tol)
         F = G = None
         if problem.compiled:
             F, G = problem.F.spec(), (Zero() if problem.G is None else problem.G).spec()
@@ -160,12 +162,14 @@ class AnchoredExtragradient(Solver):
             return 0, INDEFINITE
         if state.F is not None:
             F, G, vectors, scalars, *how = state
-            _sweep(F, G, vectors, scalars, *how, n)
-            problem.count(n * (1 if state.scheme == FORB else 2))
-            return n, RUNNING
+            done = _sweep(F, G, vectors, scalars, *how, n)
+            problem.count(done * (1 if state.scheme == FORB else 2))
+            return done, RUNNING if done == n else DONE
         if not s[PHASE]:
             return 0, NEED_EVAL if n else RUNNING
         s[PHASE] = 0
+        if s[RES] <= s[TARGET]:
+            return 1, DONE
         return 1, NEED_EVAL if n > 1 else RUNNING
 
     def evaluate(self, problem: Any, state: State) -> None:
@@ -179,6 +183,9 @@ class AnchoredExtragradient(Solver):
         vectors[FZ] = problem.apply(vectors[Z])
         _conclude(vectors, scalars, scheme, estimated)
         scalars[PHASE] = 1
+
+    def tighten(self, problem: Any, state: State) -> bool:
+        return True  # the target was met but for rounding: go on
 
     def measure(self, problem: Any, state: State) -> Certificate:
         z = state.vectors[Z]
@@ -198,7 +205,7 @@ class AnchoredExtragradient(Solver):
 
 @kernel
 def _sweep(F, G, vectors, scalars, scheme, estimated, restarts, compares, n):
-    for _ in range(n):
+    for k in range(n):
         _begin(vectors, scalars, scheme, estimated, restarts, compares)
         if scheme != FORB:
             prox_into(G, vectors[POINT], scalars[STEP], vectors[HALF])
@@ -207,6 +214,9 @@ def _sweep(F, G, vectors, scalars, scheme, estimated, restarts, compares, n):
         prox_into(G, vectors[POINT], scalars[STEP], vectors[Z])
         apply_into(F, vectors[Z], vectors[FZ])
         _conclude(vectors, scalars, scheme, estimated)
+        if scalars[RES] <= scalars[TARGET]:
+            return k + 1
+    return n
 
 
 @kernel

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numopt.core.engine import NEED_EVAL, RUNNING, Solver
+from numopt.core.engine import DONE, NEED_EVAL, RUNNING, Solver
 from numopt.core.result import Certificate
 from numopt.core.validate import require_count
 from numopt.solvers._anderson import Anderson
@@ -77,6 +77,9 @@ class AndersonMixing(Solver):
         if not state.answered[0]:
             return 0, NEED_EVAL if n else RUNNING
         state.answered[0] = 0
+        tol = problem.default_tol if self.tol is None else self.tol
+        if problem.certified(float(np.linalg.norm(state.z - state.image))).met(tol):
+            return 1, DONE
         return 1, NEED_EVAL if n > 1 else RUNNING
 
     def evaluate(self, problem: Any, state: State) -> None:

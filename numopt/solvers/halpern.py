@@ -17,6 +17,7 @@ from numopt.solvers._maps import (
     LAST,
     PHI,
     RES,
+    TARGET,
     TOTAL,
     TZ,
     K,
@@ -106,8 +107,8 @@ class Halpern(MapSolver):
     def move(self, state: State) -> None:
         _move(state.vectors, state.scalars, state.averaged, state.contraction, *self._how(state))
 
-    def sweep(self, state: State, n: int) -> None:
-        _sweep(
+    def sweep(self, state: State, n: int) -> int:
+        return _sweep(
             state.T, state.vectors, state.scalars, state.averaged, state.contraction,
             *self._how(state), n,
         )  # fmt: skip
@@ -122,10 +123,13 @@ class Halpern(MapSolver):
 
 @kernel
 def _sweep(T, vectors, scalars, averaged, contraction, adaptive, restarts, n):
-    for _ in range(n):
+    for k in range(n):
         _move(vectors, scalars, averaged, contraction, adaptive, restarts)
         apply_into(T, vectors[Z], vectors[TZ])
         note(vectors, scalars, averaged)
+        if scalars[RES] <= scalars[TARGET]:
+            return k + 1
+    return n
 
 
 @kernel

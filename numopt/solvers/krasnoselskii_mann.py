@@ -10,7 +10,19 @@ import numpy as np
 from numopt.core.jit import kernel
 from numopt.core.validate import require_in
 from numopt.operators._base import apply_into
-from numopt.solvers._maps import ANCHOR, TOTAL, TZ, K, MapSolver, State, Z, note, remember
+from numopt.solvers._maps import (
+    ANCHOR,
+    RES,
+    TARGET,
+    TOTAL,
+    TZ,
+    K,
+    MapSolver,
+    State,
+    Z,
+    note,
+    remember,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +70,8 @@ class KrasnoselskiiMann(MapSolver):
     def move(self, state: State) -> None:
         _move(state.vectors, state.scalars, self._weight(state))
 
-    def sweep(self, state: State, n: int) -> None:
-        _sweep(state.T, state.vectors, state.scalars, state.averaged, self._weight(state), n)
+    def sweep(self, state: State, n: int) -> int:
+        return _sweep(state.T, state.vectors, state.scalars, state.averaged, self._weight(state), n)
 
     def _weight(self, state: State) -> float:
         if self.relaxation is not None:
@@ -73,10 +85,13 @@ class KrasnoselskiiMann(MapSolver):
 
 @kernel
 def _sweep(T, vectors, scalars, averaged, weight, n):
-    for _ in range(n):
+    for k in range(n):
         _move(vectors, scalars, weight)
         apply_into(T, vectors[Z], vectors[TZ])
         note(vectors, scalars, averaged)
+        if scalars[RES] <= scalars[TARGET]:
+            return k + 1
+    return n
 
 
 @kernel
