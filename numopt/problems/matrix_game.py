@@ -36,7 +36,7 @@ class MatrixGame(Problem):
       entries are not known, max(|A y|, |A'x|) stands for max |A|, which is smaller.
     - ``mixed``: how far x and y are from being distributions.
 
-    The objective is :math:`x^T A y`.
+    The objective is what x guarantees.
 
     Parameters
     ----------
@@ -122,8 +122,6 @@ class MatrixGame(Problem):
     def strategies(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Both as vectors of the right length."""
         m, n = self.shape
-        if y is None:
-            raise ValueError("y is missing: a certificate needs the strategies of both players")
         x = require_length(as_vector(x, "x", np.float64), m, "x")
         return x, require_length(as_vector(y, "y", np.float64), n, "y")
 
@@ -139,12 +137,16 @@ class MatrixGame(Problem):
         return float(Ay.min()), float(Ax.max())
 
     def objective(self, x: Any, y: Any = None) -> float:
-        """x'A y."""
-        x, y = self.strategies(x, y)
-        return float(x @ self.times(y))
+        """What x guarantees to the row player, against the best of columns; y is not looked at."""
+        x = require_length(as_vector(x, "x", np.float64), self.shape[0], "x")
+        Ax = self.adjoint(x)
+        return float(Ax.min() if self.payoff == "row" else Ax.max())
 
     def certificate(self, x: Any, y: Any = None) -> Certificate:
-        """Gap of the bounds at x and y, and their distance from distributions."""
+        """Gap of the bounds at x and y, and their distance from distributions; NaN without y."""
+        if y is None:
+            entries = {"gap": Entry(np.nan, GAP), "mixed": Entry(np.nan, MIXED)}
+            return Certificate("global", entries, self.objective(x))
         x, y = self.strategies(x, y)
         Ay, Ax = self.times(y), self.adjoint(x)
         if self.explicit:
@@ -172,7 +174,7 @@ class MatrixGame(Problem):
             "gap": Entry((upper - lower) / scale, formula),
             "mixed": Entry(float(off), MIXED),
         }
-        return Certificate("global", entries, float(x @ Ay))
+        return Certificate("global", entries, lower if self.payoff == "row" else upper)
 
     @property
     def spread(self) -> float:
