@@ -15,6 +15,11 @@ from numopt.core.result import Certificate, Status
 T = TypeVar("T")
 
 
+def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    """Whether two tuples hold the very same objects."""
+    return a is b or (len(a) == len(b) and all(map(is_, a, b)))
+
+
 class Problem:
     """Data and blocks of one problem; no algorithm.
 
@@ -68,10 +73,10 @@ class Problem:
         """`build()`, or its last value if it was made from these very objects."""
         memo, family = self._caches()
         known = memo.get(name)
-        if known is not None and len(known[0]) == len(data) and all(map(is_, known[0], data)):
+        if known is not None and _same(known[0], data):
             return known[1]
         known = family.get(name)
-        if known is not None and len(known[0]) == len(data) and all(map(is_, known[0], data)):
+        if known is not None and _same(known[0], data):
             memo[name] = known
             return known[1]
         value = build()

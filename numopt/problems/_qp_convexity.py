@@ -29,8 +29,10 @@ def curvature(P: Any) -> tuple[int, np.ndarray | None] | None:
             k = int(np.argmax(np.abs(Pd)))
             d[k] = -np.sign(Pd[k]) * min(1.0, abs(Pd[k]) / max(P[k, k], 1e-300))
         return row, d
+    if dominant:
+        return None
     coupled = np.diff(P.indptr) > 1
-    if not dominant and not coupled.all():  # the others stand alone, and are not negative
+    if not coupled.all():  # the others stand alone, and are not negative
         rows = np.flatnonzero(coupled)
         parts = compress(CSR(P.data, P.indices, P.indptr), coupled, coupled)
         found = curvature(sp.csc_array(tuple(parts), shape=(rows.size, rows.size)))
@@ -41,7 +43,7 @@ def curvature(P: Any) -> tuple[int, np.ndarray | None] | None:
         return int(rows[found[0]]), d
     n = P.shape[0]
     dense = n <= SMALL or (n <= LARGE and 4 * P.nnz >= n * n)
-    if dominant or (dense and _surely_definite(P)):
+    if dense and _surely_definite(P):
         return None
     factor = _definite(P)
     return None if factor.ok else (int(factor.bad_row or 0), _descent(P, factor))

@@ -33,6 +33,21 @@ def acceptable(q, l, u, lb, ub):  # noqa: E741
     return fine
 
 
+@kernel
+def same_layout(data, indices, indptr, known_indices, known_indptr):
+    """Whether a matrix has finite entries, and in the places that are known."""
+    if data.size != known_indices.size or indices.size != data.size:
+        return False
+    for j in range(indptr.size):
+        if indptr[j] != known_indptr[j]:
+            return False
+    same, size = True, 0.0
+    for k in range(data.size):
+        same = same and indices[k] == known_indices[k]
+        size = max(size, abs(data[k])) if data[k] == data[k] else np.inf
+    return same and size < np.inf
+
+
 @inner(merged=True)
 def _largest(a, b):
     """The larger magnitude; NaN wins."""

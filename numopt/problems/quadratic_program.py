@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -138,17 +137,16 @@ class QuadraticProgram(Problem):
         own["_flat"] = own["_matrices"] + vectors
         own.pop("_arrays", None)
 
-    def _set_matrices(self) -> None:
+    def _set_matrices(self, same_layout: bool = False) -> None:
         """Lower P and A; their indices to those of the problem this one came of, if equal."""
         own = self.__dict__
         P, A = own["P"], own["A"]
-        new = P.indices, P.indptr, A.indices, A.indptr
-        old = own.get("_pattern", new)
-        if not all(map(_equal, old, new)):
-            old = new
-        own["_pattern"] = old
-        own.pop("_convex", None)
-        own["_matrices"] = P.data, *old[:2], A.data, *old[2:]
+        if not same_layout:
+            new = P.indices, P.indptr, A.indices, A.indptr
+            if "_pattern" not in own or not all(map(_equal, own["_pattern"], new)):
+                own["_pattern"] = new
+        pattern = own["_pattern"]
+        own["_matrices"] = P.data, *pattern[:2], A.data, *pattern[2:]
 
     @property
     def pattern(self) -> tuple[np.ndarray, ...]:
@@ -200,20 +198,26 @@ class QuadraticProgram(Problem):
         """
         own = self.__dict__
         vectors = [name for name in changes if name in VECTORS]
-        for name in changes.keys() - vectors if len(vectors) < len(changes) else ():
-            M = changes[name] if name in ("P", "A") else None
-            if M is None or np.shape(M) != own[name].shape:
+        others = [name for name in changes if name not in VECTORS]
+        same_layout = True
+        for name in others:
+            M = changes[name]
+            if name not in ("P", "A") or getattr(M, "shape", None) != own[name].shape:
                 return super().replace(**changes)
-            if not _same_layout(M, own[name]):
-                M = _by_columns(M, name)
-            changes[name] = _symmetric(M) if name == "P" else M
+            known = _same_layout(M, own[name])
+            changes[name] = M if known else _by_columns(M, name)
+            if name == "P":
+                changes[name] = _symmetric(changes[name])
+            same_layout = same_layout and known and changes[name] is M
         # Checking again what stays would cost more than many a solve.
         memo, family = self._caches()
         related = object.__new__(type(self))
         related.__dict__.update(own)
         related.__dict__.update(changes, _memo=dict(memo), _family=family)
-        if len(vectors) < len(changes):
-            related._set_matrices()
+        if others:
+            related._set_matrices(same_layout)
+        if "P" in changes:
+            related.__dict__.pop("_convex", None)
         related._set_vectors(own["q"].size, own["l"].size, vectors)
         return related
 
@@ -435,20 +439,15 @@ def _by_columns(value: Any, name: str) -> Any:
 
 
 def _same_layout(M: Any, known: Any) -> bool:
-    """Whether a matrix has the pattern of one that was checked, and finite entries.
-
-    What that leaves out, such as entries whose squares overflow, `_by_columns` looks at.
-    """
-    if type(M) is not sp.csc_array:
-        return False
-    data, indices, indptr = M.data, M.indices, M.indptr
+    """Whether a matrix has finite entries in the places of one that was checked."""
     return (
-        data.dtype is FLOAT
-        and data.flags.carray
-        and data.size == known.data.size
-        and _equal(indices, known.indices)
-        and _equal(indptr, known.indptr)
-        and math.isfinite(data.dot(data))
+        type(M) is sp.csc_array
+        and M.data.dtype is FLOAT
+        and M.data.flags.carray
+        and M.indices.dtype == known.indices.dtype
+        and M.indices.flags.carray
+        and M.indptr.flags.carray
+        and kernels.same_layout(M.data, M.indices, M.indptr, known.indices, known.indptr)
     )
 
 

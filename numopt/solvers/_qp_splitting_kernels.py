@@ -58,10 +58,11 @@ SHIFT = 5.0  # rho moves if its estimate differs by this factor
 
 
 @kernel
-def load(matrices, unit, cost, places, work, scalars, P_data, A_data, values):
+def load(matrices, unit, cost, tops, places, work, scalars, P_data, A_data, values):
     """Scale P and A by units that are known, and put them into the KKT matrix.
 
-    `matrices`: the parts of P and of A, by columns. Returns the largest entries, scaled.
+    `matrices`: the parts of P and of A, by columns. Returns whether the units still suit them: the
+    largest scaled entries are near `tops`.
     """
     P, A = CSR(matrices[0], matrices[1], matrices[2]), CSR(matrices[3], matrices[4], matrices[5])
     n, diagonal = P.indptr.size - 1, places[1]
@@ -91,7 +92,8 @@ def load(matrices, unit, cost, places, work, scalars, P_data, A_data, values):
             A_top = max(A_top, abs(A_data[p]))
             values[at[k]] = A_data[p]
             at[k] += 1
-    return P_top, A_top
+    fit = 0.1 * tops[0] <= P_top and P_top <= 10 * tops[0]
+    return fit and 0.1 * tops[1] <= A_top and A_top <= 10 * tops[1]
 
 
 @inner
