@@ -283,7 +283,8 @@ class _Run:
         if worst <= 1.0 and certificate.met(self.tol):
             if self.confirmed(state, certificate):
                 return Status.OPTIMAL
-            code = DONE  # the solver's measure was too kind: ask it for more
+            if code != SPENT:
+                code = DONE  # the solver's measure was too kind: ask it for more
         if stop:
             return Status.CALLBACK_STOP
         if code in _PROOFS:

@@ -176,6 +176,8 @@ class Newton(Solver):
 
     def tighten(self, problem: Any, state: State) -> bool:
         """Leave a saddle point: a step along the eigenvector of the lowest curvature."""
+        if state.counts[PHASE] == STUCK and isinstance(state.models[0], _Escape):
+            return False  # tried from here, in vain: hess is not the derivative of jac
         inside = (state.x > state.lower) & (state.x < state.upper)
         least, direction, _ = lowest(problem.hessian(state.x, state.g), inside)
         if not least < 0:

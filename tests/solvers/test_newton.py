@@ -243,6 +243,9 @@ def test_hessians_without_numbers_end_the_run(second):
 def test_wrong_hessians_cost_time_not_truth():
     result = quiet(rosen, START, jac=rosen_der, hess=lambda x: -np.eye(5), options={"maxiter": 60})
     assert not result.success and result.fun < rosen(START)
+    # At a minimum, with a Hessian that calls it a saddle point: the way out does not exist.
+    result = quiet(lambda x: x @ x, [3.0, 4.0], jac=lambda x: 2 * x, hess=lambda x: -np.eye(2))
+    assert result.status == 7 and np.abs(result.x).max() < 1e-8 and result.nfev < 1000
     scaled = numopt.minimize(rosen, START, jac=rosen_der, hess=lambda x: 3 * rosen_hess(x))
     assert scaled.success and scaled.certificate["stationarity"] <= 1e-8
 
@@ -256,6 +259,12 @@ def test_limits_and_callbacks():
     short = quiet(rosen, START, jac=rosen_der, hess=rosen_hess, options={"maxfun": 4})
     assert short.nfev in (4, 5) and short.status == 1 and "max_evals" in short.message
     assert quiet(rosen, START, jac=rosen_der, hess=rosen_hess, options={"maxiter": 3}).nit == 3
+    # Also at a saddle point, where the gradient alone is good enough.
+    saddle = quiet(
+        lambda x: x[0] ** 2 - x[1] ** 2, [0.0, 0.0], jac=lambda x: np.array([2 * x[0], -2 * x[1]]),
+        hess=lambda x: np.diag([2.0, -2.0]), options={"maxfun": 1},
+    )  # fmt: skip
+    assert saddle.status == 1 and saddle.nfev == 1
     with pytest.raises(ValueError, match="max_evals must be >= 1"):
         Newton(max_evals=0)
     with pytest.raises(ValueError, match="x0 is needed"):
