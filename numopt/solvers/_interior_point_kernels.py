@@ -33,7 +33,8 @@ ENOUGH = 15  # mean product that closes the gap
 NO_POINT, NO_END = 13, 14  # residuals at which to try those proofs
 MARKS, FLOORS = 16, 20  # least of PRIMAL, DUAL, MU and their worst; limits of RHO, DELTA
 FACTORED = 22  # RHO, DELTA of the factor
-SCALARS = 24
+BEGUN = 24  # whether there is a point
+SCALARS = 25
 
 # Share of the way to the boundary.
 TAU = 0.99

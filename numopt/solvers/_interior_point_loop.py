@@ -13,6 +13,7 @@ from numopt.core.jit import inner, kernel
 from numopt.linalg.ldl_kernels import simplicial, supernodal
 from numopt.linalg.sparse import row_axpy, row_dot
 from numopt.solvers._interior_point_kernels import (
+    BEGUN,
     DELTA,
     DUAL,
     ENOUGH,
@@ -116,11 +117,69 @@ def _build(factor, solve):
             scalars[DELTA] = min(100 * scalars[DELTA], 1e-2)
         return False
 
+    @inner
+    def begin(model, point, room, kkt, arguments, order, numbers):
+        """The first point: where a least squares problem puts values and multipliers."""
+        kind, sign, slack, z, y = model.kind, model.sign, point.slack, point.z, point.y
+        x, v, base, scalars, size = point.x, point.v, point.base, point.scalars, model.q.size
+        scalars[RHO], scalars[DELTA] = 1e-6, 1e-4
+        if z.size == 0:
+            # A linear system: one factor and its refinement do.
+            scalars[RHO] = scalars[DELTA] = 1e-8
+        scalars[FLOORS] = scalars[FLOORS + 1] = 1e-10
+        scalars[NO_POINT] = scalars[NO_END] = 1e-6
+        for k in range(4):
+            scalars[MARKS + k] = np.inf
+        for k in range(kind.size):
+            v[k] = 0
+            y[k] = 0
+        for s in range(z.size):
+            slack[s] = z[s] = 1
+            room.target[s] = 0
+        for j in range(size):
+            x[j] = v[j] = model.lo[j] if kind[j] == EQUATION else 0.0
+            row_axpy(model.A, j, x[j], v[size:])
+        for k in range(kind.size):
+            base[k] = 0.0
+            if k < size and kind[k] != EQUATION:
+                base[k] = -row_dot(model.P, k, x) - model.q[k]
+            elif k >= size and kind[k] == EQUATION:
+                base[k] = model.lo[k] - v[k]
+        factored(model, point, room, kkt, arguments)
+        for s in range(z.size):
+            slack[s] = 0
+        measure_gaps(model.at, sign, model.limit, v, slack, point.gap)
+        aim(model, point, room)
+        refined(kkt, room, order, numbers, 1e-8 * largest(room.rhs))
+        spread(model, point, room)
+        for j in range(size):
+            x[j] += room.step[j]
+        for k in range(kind.size):
+            v[k] += room.dv[k]
+            if kind[k] == EQUATION:
+                y[k] = room.step[k]
+        worst = 0.0
+        for s in range(z.size):
+            slack[s] = sign[s] * (model.limit[s] - v[model.at[s]])
+            worst = max(worst, -slack[s])
+        # Every pair on one product, its difference being the distance from the side.
+        mu = max(START, worst) ** 2
+        for s in range(z.size):
+            g = slack[s]
+            larger = 0.5 * (abs(g) + np.sqrt(g * g + 4 * mu))
+            slack[s] = larger if g > 0 else mu / larger
+            z[s] = mu / larger if g > 0 else larger
+        evaluate(model, point)
+
     @kernel
     def iterate(model, point, room, kkt, best, correctors, arguments, order, numbers, n):
         """At most n iterations; return (how many were done, how the chunk ended)."""
         slack, z, y, scalars = point.slack, point.z, point.y, point.scalars
         size = model.q.size
+        if not scalars[BEGUN]:
+            scalars[BEGUN] = 1
+            begin(model, point, room, kkt, arguments, order, numbers)
+            remember(point, best)
         for done in range(n):
             worst = max(scalars[PRIMAL], scalars[DUAL], scalars[GAP])
             if worst <= scalars[TOL]:
@@ -193,66 +252,10 @@ def _build(factor, solve):
             note_progress(scalars, worst)
         return n, GOING
 
-    @kernel
-    def begin(model, point, room, kkt, best, arguments, order, numbers):
-        """The first point: where a least squares problem puts values and multipliers."""
-        kind, sign, slack, z, y = model.kind, model.sign, point.slack, point.z, point.y
-        x, v, base, scalars, size = point.x, point.v, point.base, point.scalars, model.q.size
-        scalars[RHO], scalars[DELTA] = 1e-6, 1e-4
-        if z.size == 0:
-            # A linear system: one factor and its refinement do.
-            scalars[RHO] = scalars[DELTA] = 1e-8
-        scalars[FLOORS] = scalars[FLOORS + 1] = 1e-10
-        scalars[NO_POINT] = scalars[NO_END] = 1e-6
-        for k in range(4):
-            scalars[MARKS + k] = np.inf
-        for k in range(kind.size):
-            v[k] = 0
-            y[k] = 0
-        for s in range(z.size):
-            slack[s] = z[s] = 1
-            room.target[s] = 0
-        for j in range(size):
-            x[j] = v[j] = model.lo[j] if kind[j] == EQUATION else 0.0
-            row_axpy(model.A, j, x[j], v[size:])
-        for k in range(kind.size):
-            base[k] = 0.0
-            if k < size and kind[k] != EQUATION:
-                base[k] = -row_dot(model.P, k, x) - model.q[k]
-            elif k >= size and kind[k] == EQUATION:
-                base[k] = model.lo[k] - v[k]
-        ok = factored(model, point, room, kkt, arguments)
-        for s in range(z.size):
-            slack[s] = 0
-        measure_gaps(model.at, sign, model.limit, v, slack, point.gap)
-        aim(model, point, room)
-        refined(kkt, room, order, numbers, 1e-8 * largest(room.rhs))
-        spread(model, point, room)
-        for j in range(size):
-            x[j] += room.step[j]
-        for k in range(kind.size):
-            v[k] += room.dv[k]
-            if kind[k] == EQUATION:
-                y[k] = room.step[k]
-        worst = 0.0
-        for s in range(z.size):
-            slack[s] = sign[s] * (model.limit[s] - v[model.at[s]])
-            worst = max(worst, -slack[s])
-        # Every pair on one product, its difference being the distance from the side.
-        mu = max(START, worst) ** 2
-        for s in range(z.size):
-            g = slack[s]
-            larger = 0.5 * (abs(g) + np.sqrt(g * g + 4 * mu))
-            slack[s] = larger if g > 0 else mu / larger
-            z[s] = mu / larger if g > 0 else larger
-        evaluate(model, point)
-        remember(point, best)
-        return ok
-
-    return begin, iterate
+    return iterate
 
 
-# First point and iterations, by the method of the factorisation.
+# Iterations, by the method of the factorisation.
 FOR = {
     "simplicial": _build(simplicial.factor, simplicial.solve),
     "supernodal": _build(supernodal.factor, supernodal.solve),

@@ -169,13 +169,11 @@ class InteriorPointQP(Solver):
             return 0, verdict["code"]
         if n == 0:
             return 0, RUNNING
-        begin, iterate = FOR[factor.method]
+        iterate = FOR[factor.method]
         numbers = factor.compiled
         correctors = self.correctors
         if correctors is None:
             correctors = int(factor.analysis.flops > CHEAP * factor.analysis.nnz)
-        if "begun" not in verdict:
-            verdict["begun"] = begin(model, point, room, kkt, best, *numbers)
         done = 0
         while True:
             k, code = iterate(model, point, room, kkt, best, correctors, *numbers, n - done)
@@ -234,7 +232,7 @@ class InteriorPointQP(Solver):
 
     def tighten(self, problem: Any, state: State) -> bool:
         scalars = state.point.scalars
-        if "begun" not in state.verdict or scalars[kernels.TOL] < 1e-14:
+        if not scalars[kernels.BEGUN] or scalars[kernels.TOL] < 1e-14:
             return False
         scalars[kernels.TOL] *= 0.1
         return True
