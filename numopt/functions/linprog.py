@@ -255,13 +255,13 @@ def _bounds(bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # scipy.optimize.Bounds
         lb, ub = (np.broadcast_to(np.asarray(side, float), n) for side in (bounds.lb, bounds.ub))
         return lb.copy(), ub.copy()
-    if bounds is None or np.size(bounds) == 0:
-        bounds = (0.0, np.inf)
     try:
-        pairs = np.array(bounds, float)
+        pairs = np.array((0.0, np.inf) if bounds is None else bounds, float)
     except (ValueError, TypeError) as error:
         kind = type(error)
         raise kind(f"bounds must be a (lower, upper) pair or {n} of them: {error}") from None
+    if pairs.size == 0 and n > 0:
+        pairs = np.array((0.0, np.inf))
     if pairs.size == 2 and pairs.ndim <= 2 and (n != 2 or pairs.shape != (2, 2)):
         pairs = np.broadcast_to(pairs.reshape(1, 2), (n, 2))
     if pairs.shape != (n, 2):

@@ -13,7 +13,7 @@ from numopt.core.engine import BREAKDOWN, DONE, INFEASIBLE, RUNNING, UNBOUNDED, 
 from numopt.core.validate import as_vector, require_choice, require_length
 from numopt.problems.linear_program import LinearProgram
 from numopt.solvers._lp_proofs import prove_infeasible, prove_unbounded
-from numopt.solvers._qp_proofs import elastic
+from numopt.solvers._qp_proofs import elastic, recession
 
 # Entries from which on HiGHS runs in a thread of its own, so that Ctrl-C reaches it.
 LARGE = 20_000
@@ -190,6 +190,8 @@ class Highs(Solver):
             model, _ = self._again(problem, Outcome("", {}, 0, model, perf_counter()))
             has, ray = _ray(model, "Primal")
         d, x = prove_unbounded(problem, ray) if has else None, _point(problem, model)["x"]
+        if d is None:
+            d = prove_unbounded(problem, self._quietly(recession(problem))["x"])
         if d is None or not problem.nearly_feasible(x):
             return False
         state.point["x"] = x
@@ -198,11 +200,14 @@ class Highs(Solver):
 
     def _by_violation(self, problem: Any) -> Any:
         """Multipliers of the least violation, where HiGHS' ray is no proof."""
-        easier, n = elastic(problem), problem.size
-        bounds = {"lb": easier.lb, "ub": easier.ub}
-        program = LinearProgram(easier.q, easier.A, easier.l, easier.u, **bounds)
-        parts = self._run(program, None, {}, LEAST, 1, time_left()).point
+        parts, n = self._quietly(elastic(problem)), problem.size
         return prove_infeasible(problem, parts["y"], parts["z_lb"][:n], parts["z_ub"][:n])
+
+    def _quietly(self, program: Any) -> Point:
+        """The solution of a program that has one, which decides about another."""
+        sides = program.l, program.u
+        linear = LinearProgram(program.q, program.A, *sides, lb=program.lb, ub=program.ub)
+        return self._run(linear, None, {}, LEAST, 1, time_left()).point
 
     def finish(self, problem: Any, state: State) -> Point:
         point = dict(state.point)
@@ -254,8 +259,11 @@ class Highs(Solver):
         _run_model(model, A.nnz)
         status, info = model.getModelStatus().name, model.getInfo()
         nit = info.simplex_iteration_count + info.ipm_iteration_count
-        nit = max(nit, 1) if status != "kIterationLimit" else max(nit, self.max_iter - done)
-        return Outcome(status, _point(problem, model), nit, model, started)
+        if status == "kIterationLimit":
+            nit = max(nit, self.max_iter - done)
+        point = _point(problem, model)
+        point["crossover_nit"] = max(info.crossover_iteration_count, 0)
+        return Outcome(status, point, nit, model, started)
 
 
 def _run_model(model: Any, entries: int) -> None:

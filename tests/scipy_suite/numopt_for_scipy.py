@@ -1,8 +1,9 @@
-"""Pytest plug-in: SciPy's own tests call `numopt.minimize` where they say `optimize.minimize`.
+"""Pytest plug-in: SciPy's own tests call `numopt.minimize` and `numopt.linprog` where they say its.
 
 The test module's name ``optimize`` is rebound to a copy of `scipy.optimize` with that one function
-replaced; the real module stays as it is, since numopt calls it. Tests listed in
-``deselected.txt`` are left out. A summary is written to the file named by NUMOPT_SCIPY_SUMMARY.
+replaced, and ``linprog`` to ours; the real module stays as it is, since numopt calls it. Tests in
+the list named by NUMOPT_SCIPY_LIST are left out. A summary is written to the file named by
+NUMOPT_SCIPY_SUMMARY.
 """
 
 import functools
@@ -15,7 +16,7 @@ import scipy.optimize
 
 import numopt
 
-LIST = Path(__file__).with_name("deselected.txt")
+LIST = Path(__file__).with_name(os.environ.get("NUMOPT_SCIPY_LIST", "deselected.txt"))
 summary = {"calls": 0, "ours": 0}
 
 
@@ -40,11 +41,21 @@ def minimize(*args, **kwargs):
     return result
 
 
+@functools.wraps(numopt.linprog)
+def linprog(*args, **kwargs):
+    result = numopt.linprog(*args, **kwargs)
+    summary["calls"] += 1
+    assert isinstance(result, numopt.Result)
+    assert result.certificate.kind == "global"
+    summary["ours"] += 1
+    return result
+
+
 def pytest_collection_modifyitems(config, items):
     optimize = types.ModuleType("scipy.optimize")
     optimize.__dict__.update(vars(scipy.optimize), minimize=minimize)
     for module in {item.module for item in items}:
-        module.optimize = optimize
+        module.optimize, module.linprog = optimize, linprog
     names = {item: item.nodeid.partition("::")[2] for item in items}
     reasons = listed()
     left_out = [item for item in items if names[item] in reasons]
