@@ -36,6 +36,8 @@ def is_scipys(method: Any) -> bool:
         return False
     if isinstance(method, type) and issubclass(method, engine.Solver):
         raise TypeError(f"method is the class {method.__name__}; make one: {method.__name__}()")
+    if not isinstance(method, str) and not callable(method):
+        raise TypeError(f"method must be a name, a solver or a callable, got {method!r}")
     if not isinstance(method, str) or method.lower() in _SCIPY_METHODS:
         return True
     from numopt import solvers

@@ -370,7 +370,7 @@ def _translated(options: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _adapted(callback: Callable[..., Any] | None) -> Callable[[Any], bool] | None:
+def _adapted(callback: Callable[..., Any] | None) -> Callable[[Any], Any] | None:
     """A callback by SciPy's rules: the result by keyword if it asks for that name, else x."""
     if callback is None:
         return None
@@ -380,7 +380,6 @@ def _adapted(callback: Callable[..., Any] | None) -> Callable[[Any], bool] | Non
         by_name = set(inspect.signature(callback).parameters) == {"intermediate_result"}
     except (TypeError, ValueError):  # some builtins have no signature
         by_name = False
-    # Only True itself stops: many callbacks return what they happen to compute.
     if by_name:
-        return lambda shown: callback(intermediate_result=shown) is True
-    return lambda shown: callback(shown.x) is True
+        return lambda shown: callback(intermediate_result=shown)
+    return lambda shown: callback(shown.x)

@@ -123,6 +123,8 @@ def test_callbacks_stop():
     for callback in (raising, returning):
         result = minimize(rosen, X0, jac=rosen_der, callback=callback)
         assert result.status == 99 and not result.success and rosen(result.x) < 1 and result.nit > 1
+    stopped = minimize(rosen, X0, jac=rosen_der, callback=lambda xk: rosen(xk) < np.float64(2.0))
+    assert stopped.status == 99 and rosen(stopped.x) < 2.0  # NumPy's True is one
     # What a callback happens to return is no wish to stop.
     assert minimize(rosen, X0, jac=rosen_der, callback=lambda xk: xk).success
     assert minimize(rosen, X0, jac=rosen_der, callback=lambda xk: 1).success
@@ -322,6 +324,7 @@ WRONG = [
     (dict(options={"max_itre": 3}), TypeError, ["max_itre", "max_iter"]),
     (dict(options={"ftol": 1e-3}), TypeError, ["ftol"]),
     (dict(callback=3), TypeError, ["callback", "int"]),
+    (dict(method=3), TypeError, ["method must be a name, a solver or a callable", "3"]),
 ]
 
 
