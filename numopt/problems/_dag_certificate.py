@@ -204,10 +204,7 @@ def best_edge(problem: Any, W: np.ndarray, order: np.ndarray) -> tuple[float, st
     np.fill_diagonal(can_add, False)
     can_drop = A & ~know.required
     # i -> j turns if no other walk leads from i to j.
-    detour = np.zeros_like(A)
-    for i in range(len(A)):
-        children = np.flatnonzero(walks[i])
-        detour[i] = reach[children].any(0) if children.size else False
+    detour = walks.astype(float) @ reach > 0
     can_turn = can_drop & ~detour & know.allowed.T & ~full[:, None]
     best = [
         (np.where(can_add, add, -np.inf), "add"),

@@ -199,7 +199,7 @@ class BOSS(Solver):
         }  # fmt: skip
 
     def work(self, problem: Any) -> float:
-        return 30.0 * problem.size**2
+        return 3.0 * problem.size**2
 
     def _edges(self, problem: Any, state: State) -> bool:
         """Improve the graph of the order, edge by edge; whether its order deserves a new search."""
