@@ -403,6 +403,8 @@ def _graft(cls: Any, family: type[Block]) -> None:
             # Python sets __hash__ to None where a class says what equals it.
             own = getattr(cls, name, _ABSENT)
             unsaid = own is None and name == "__hash__"
+            if name == "__call__":  # of a class that is how it is made
+                unsaid = not any(name in vars(base) for base in cls.__mro__)
             if unsaid or own is getattr(object, name, _ABSENT):
                 setattr(cls, name, member)
     cls.__numopt_family__ = family

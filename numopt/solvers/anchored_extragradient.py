@@ -34,8 +34,9 @@ STEPS = {FEG: 1.0, EAG: 0.5, EAG_C: 0.125, EAG_V: 0.618, EG: 0.7, FORB: 0.45}
 # Restart where the residual fell that far since the last one; or less far but rises again; or in
 # any case after this share of all iterations.
 SUFFICIENT, NECESSARY, LONG = 0.2, 0.5, 0.36
-# An estimated L is multiplied by the first where it turns out too small, by the second at restarts.
-RAISE, RELAX = 2.0, 0.9
+# An estimated L is multiplied by the first at most where it turns out too small, by the second at
+# restarts; what exceeds it by the third makes a step void.
+RAISE, RELAX, VOID = 4.0, 0.9, 2.0
 # What was slower last time gains by this factor at every restart, to be tried again.
 FORGIVEN = 1.25
 
@@ -178,7 +179,9 @@ class AnchoredExtragradient(Solver):
         if scheme != FORB:
             vectors[HALF] = problem.resolve(vectors[POINT].copy(), scalars[STEP])
             vectors[F_HALF] = problem.apply(vectors[HALF])
-            _continue(vectors, scalars, scheme, estimated)
+            if not _continue(vectors, scalars, estimated):
+                scalars[PHASE] = 1
+                return
         vectors[Z] = problem.resolve(vectors[POINT].copy(), scalars[STEP])
         vectors[FZ] = problem.apply(vectors[Z])
         _conclude(vectors, scalars, scheme, estimated)
@@ -210,7 +213,8 @@ def _sweep(F, G, vectors, scalars, scheme, estimated, restarts, compares, n):
         if scheme != FORB:
             prox_into(G, vectors[POINT], scalars[STEP], vectors[HALF])
             apply_into(F, vectors[HALF], vectors[F_HALF])
-            _continue(vectors, scalars, scheme, estimated)
+            if not _continue(vectors, scalars, estimated):
+                continue
         prox_into(G, vectors[POINT], scalars[STEP], vectors[Z])
         apply_into(F, vectors[Z], vectors[FZ])
         _conclude(vectors, scalars, scheme, estimated)
@@ -302,13 +306,20 @@ def _is_time(scalars):
 
 
 @kernel
-def _continue(vectors, scalars, scheme, estimated):
-    """From F at the half step to the point that goes into the second resolvent."""
+def _continue(vectors, scalars, estimated):
+    """From F at the half step to the point that goes into the second resolvent.
+
+    False where the step was too long: then iteration k starts again, from a new anchor.
+    """
     u, point, f_half, step = vectors[U], vectors[POINT], vectors[F_HALF], scalars[STEP]
-    if estimated:
-        _learn(vectors[HALF], f_half, vectors[OLD], vectors[F_OLD], scalars)
+    if estimated and _learn(vectors[HALF], f_half, vectors[OLD], vectors[F_OLD], scalars) > 1:
+        scalars[TOTAL] += 1
+        scalars[K] = 0
+        copy_into(vectors[Z], vectors[ANCHOR])
+        return False
     for i in range(u.size):
         point[i] = u[i] - step * f_half[i]
+    return True
 
 
 @kernel
@@ -316,31 +327,39 @@ def _conclude(vectors, scalars, scheme, estimated):
     """Take in z_{k+1} and F there: the residual, and whether L was right."""
     z, fz = vectors[Z], vectors[FZ]
     other, f_other = (OLD, F_OLD) if scheme == FORB else (HALF, F_HALF)
-    before = scalars[LIPSCHITZ]
+    scalars[TOTAL] += 1
+    excess = 0.0
     if estimated:
-        _learn(z, fz, vectors[other], vectors[f_other], scalars)
+        excess = _learn(z, fz, vectors[other], vectors[f_other], scalars)
+    if excess > VOID:
+        scalars[K] = 0
+        copy_into(vectors[OLD], z)
+        copy_into(vectors[F_OLD], fz)
+        copy_into(z, vectors[ANCHOR])
+        return
     # (point - z) / step is an element of G(z).
     scalars[LAST] = scalars[RES]
     scalars[RES] = _element(z, fz, vectors[POINT], scalars[STEP])
     scalars[K] += 1
-    scalars[TOTAL] += 1
     if scalars[K] == 1:
         scalars[FIRST] = scalars[RES]
-    if scalars[LIPSCHITZ] > before:
+    if excess > 1:
         copy_into(z, vectors[ANCHOR])
         scalars[K] = 0
 
 
 @inner
 def _learn(a, fa, b, fb, scalars):
-    """Raise L where it is less than |F(a) - F(b)| / |a - b|."""
+    """Raise L where |F(a) - F(b)| exceeds L |a - b|; by what factor it does, 0 if it does not."""
     change, distance = 0.0, 0.0
     for i in range(a.size):
         change += (fa[i] - fb[i]) ** 2
         distance += (a[i] - b[i]) ** 2
-    found = np.sqrt(change / distance) if distance > 0 else 0.0
-    if found > scalars[LIPSCHITZ] * (1.0 + 1e-10) and found < np.inf:
-        scalars[LIPSCHITZ] = min(RAISE * scalars[LIPSCHITZ], 1.2 * found)
+    excess = np.sqrt(change / distance) / scalars[LIPSCHITZ] if distance > 0 else 0.0
+    if not excess <= 1.0 + 1e-10:  # also what is not finite
+        scalars[LIPSCHITZ] *= min(RAISE, 1.2 * excess) if excess < np.inf else RAISE
+        return excess if excess == excess else np.inf
+    return 0.0
 
 
 @inner(reduction=True)
