@@ -12,6 +12,7 @@ import cvxpy.settings as s
 import numpy as np
 import scipy.sparse as sp
 from cvxpy.constraints import SOC
+from cvxpy.error import SolverError
 from cvxpy.reductions.solution import Solution, failure_solution
 from cvxpy.reductions.solvers import utilities
 from cvxpy.reductions.solvers.conic_solvers.conic_solver import ConicSolver
@@ -19,7 +20,7 @@ from cvxpy.reductions.solvers.qp_solvers.qp_solver import QpSolver
 
 from numopt.core.engine import ConvergenceWarning, solve
 from numopt.core.result import Result, Status
-from numopt.problems import ConicProgram, QuadraticProgram
+from numopt.problems import ConicProgram, LinearProgram, QuadraticProgram
 from numopt.solvers import ConicSplitting, OperatorSplittingQP
 
 STATUSES = {
@@ -32,7 +33,7 @@ STATUSES = {
 # A point that misses the tolerance by no more than this counts as inaccurate, not as failed.
 INACCURATE = 1e-4
 
-__all__ = ["NumoptConic", "NumoptQP"]
+__all__ = ["NumoptConic", "NumoptLP", "NumoptQP"]
 
 
 class _Plugin:
@@ -179,14 +180,68 @@ class NumoptQP(_Plugin, QpSolver):  # type: ignore[misc]
         return ["auto", OperatorSplittingQP()] if start is None else [OperatorSplittingQP(), "auto"]
 
     def _program(self, data: dict[str, Any], before: Any) -> QuadraticProgram:
-        P, A = data[s.P], sp.csc_array(sp.vstack([data[s.A], data[s.F]], format="csc"))
-        l = np.concatenate([data[s.B], np.full(data[s.G].size, -np.inf)])  # noqa: E741
-        u = np.concatenate([data[s.B], data[s.G]])
-        vectors = {"q": data[s.Q], "l": l, "u": u}
-        vectors["lb"], vectors["ub"] = data.get(s.LOWER_BOUNDS), data.get(s.UPPER_BOUNDS)
+        P, (A, vectors) = data[s.P], _rows_and_vectors(data)
+        vectors["q"] = data[s.Q]
         if before is not None and _same(P, before.P) and _same(A, before.A):
             return before.replace(**vectors)
         return QuadraticProgram(P=P, A=A, **vectors)
+
+
+class NumoptLP(NumoptQP):
+    """Linear programs of cvxpy, solved by numopt.
+
+    Bounds of variables are passed on as bounds. A problem with parameters that is solved again with
+    ``warm_start=True`` starts from the basis, or the point, of its last solution.
+
+    Parameters
+    ----------
+    solver : str or Solver, default "auto"
+        As in `numopt.solve`. "auto" takes `Highs` and, where that fails, `InteriorPointQP`.
+    **options
+        Hyper-parameters of the solver, such as ``tol``; ``problem.solve`` takes them, too.
+
+    Notes
+    -----
+    Use the same instance for all solves of a problem: cvxpy's caches go by it. Certificates and
+    counts stand in ``problem.solver_stats.extra_stats``, a `numopt.Result`.
+
+    Examples
+    --------
+    >>> import cvxpy as cp
+    >>> from numopt.cvxpy_interface import NumoptLP
+    >>> x = cp.Variable(2, nonneg=True)
+    >>> problem = cp.Problem(cp.Minimize(x[0] + 2 * x[1]), [x[0] + x[1] == 1])
+    >>> value = problem.solve(solver=NumoptLP())
+    >>> x.value.round(6).tolist()
+    [1.0, 0.0]
+    """
+
+    def name(self) -> str:
+        """Name that cvxpy shows."""
+        return "NUMOPT_LP"
+
+    def cite(self, data: Any) -> str:
+        """BibTeX entry of the method."""
+        return (
+            "@article{highs, author={Q. Huangfu and J. Hall}, title={Parallelizing the dual "
+            "revised simplex method}, journal={Mathematical Programming Computation}, volume={10}, "
+            "pages={119--142}, year={2018}}"
+        )
+
+    def _tries(self, start: Any) -> list[Any]:
+        return ["auto", "ipm"]
+
+    def _program(self, data: dict[str, Any], before: Any) -> LinearProgram:
+        P = data.get(s.P)
+        if P is not None and P.nnz and np.any(P.data):
+            raise SolverError(
+                "NumoptLP solves linear programs; the objective is quadratic: NumoptQP"
+            )
+        A, vectors = _rows_and_vectors(data)
+        vectors["c"] = data[s.Q]
+        if before is not None and _same(A, before.A):
+            return before.replace(**vectors)
+        return LinearProgram(A=A, **vectors)
 
 
 class NumoptConic(_Plugin, ConicSolver):  # type: ignore[misc]
@@ -279,6 +334,17 @@ def _has_bounds(expression: Any) -> bool:
     except ValueError:  # of products of two vectors that have no values yet, also in cvxpy 1.9
         return False
     return not any(np.isnan(b.data if sp.issparse(b) else b).any() for b in bounds)
+
+
+def _rows_and_vectors(data: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Equations and inequalities as one matrix with sides, and the bounds."""
+    A = sp.csc_array(sp.vstack([data[s.A], data[s.F]], format="csc"))
+    vectors = {
+        "l": np.concatenate([data[s.B], np.full(data[s.G].size, -np.inf)]),
+        "u": np.concatenate([data[s.B], data[s.G]]),
+        "lb": data.get(s.LOWER_BOUNDS), "ub": data.get(s.UPPER_BOUNDS),
+    }  # fmt: skip
+    return A, vectors
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -8,7 +8,7 @@ import pytest
 cp = pytest.importorskip("cvxpy")
 helpers = pytest.importorskip("cvxpy.tests.solver_test_helpers")
 
-from numopt.cvxpy_interface import NumoptConic, NumoptQP  # noqa: E402
+from numopt.cvxpy_interface import NumoptConic, NumoptLP, NumoptQP  # noqa: E402
 from numopt.solvers import ConicSplitting, OperatorSplittingQP  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # cvxpy's own
@@ -29,6 +29,37 @@ def test_standard_linear_programs(name, method):
     if name == "test_lp_7":  # converts files by that package
         pytest.importorskip("sdpap")
     getattr(helpers.StandardTestLPs, name)(NumoptQP(method))
+
+
+@pytest.mark.parametrize("method", ["auto", "halpern-pdhg"])
+@pytest.mark.parametrize("name", standard(helpers.StandardTestLPs))
+def test_standard_linear_programs_by_solvers_of_those(name, method):
+    if name == "test_lp_7":
+        pytest.importorskip("sdpap")
+    getattr(helpers.StandardTestLPs, name)(NumoptLP(method))
+
+
+def test_linear_programs_with_parameters_start_from_their_last_basis():
+    rng = np.random.default_rng(2)
+    A, b = rng.random((15, 30)), rng.random(15) + 5
+    x, c = cp.Variable(30, nonneg=True), cp.Parameter(30)
+    problem = cp.Problem(cp.Maximize(c @ x), [A @ x <= b])
+    solver, counts = NumoptLP(presolve=False), []
+    for scale in (1.0, 1.001):
+        c.value = scale * np.linspace(1, 2, 30)
+        value = problem.solve(solver=solver, warm_start=True)
+        result = problem.solver_stats.extra_stats
+        assert value == pytest.approx(float(c.value @ x.value))
+        assert result.certificate.met(1e-8)
+        counts.append(result.nit)
+    assert counts[1] < counts[0]
+
+
+def test_quadratic_objectives_are_not_linear():
+    x = cp.Variable(2)
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(x)), [x >= 1])
+    with pytest.raises(cp.SolverError, match="objective is quadratic: NumoptQP"):
+        problem.solve(solver=NumoptLP())
 
 
 @pytest.mark.parametrize("method", ["auto", OperatorSplittingQP(tol=1e-8)], ids=["auto", "admm"])

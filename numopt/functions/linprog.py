@@ -179,7 +179,7 @@ def solve_linear_program(
 
 
 def _fills_in(problem: LinearProgram) -> bool:
-    """Whether factors of A A' are so much larger than A that methods without them pay."""
+    """Whether factors of A A' take so much longer than products that methods without them pay."""
     A = problem.A
     if A.nnz > HUGE:
         return True
@@ -194,7 +194,7 @@ def _fills_in(problem: LinearProgram) -> bool:
     gram = sp.csc_array(sp.triu(ones.T @ ones if by_columns <= squares else ones @ ones.T))
     gram.sort_indices()
     pattern: Any = UpperPattern(gram.indptr, gram.indices, "A A'")
-    return bool(Analysis(pattern).nnz > 100 * A.nnz)
+    return bool(Analysis(pattern).flops > 1e4 * A.nnz)
 
 
 # ---- SciPy's arguments and fields ----------------------------------------------------------------

@@ -7,6 +7,9 @@ import numpy as np
 from numopt.core.jit import inner
 from numopt.linalg.vector import dot
 
+# Residual of LSQR, beside the first one, up to which equations count as solvable.
+NEAR = 1e-3
+
 
 @inner(contract=True)
 def product(M, i, x):
@@ -36,22 +39,23 @@ def _divide(v, mask, by):
 
 @inner
 def least_change(M, N, mask_u, mask_v, u, x, v, w, limit, goal):
-    """x += the shortest d, 0 outside mask_v, with M d = u inside mask_u; iterations of LSQR.
+    """x += the shortest d, 0 outside mask_v, with M d = u inside mask_u, by LSQR.
 
-    N is the transpose of M. u, v and w are overwritten.
+    Iterations, and whether the residual fell at all near 0. N is the transpose of M; u,
+    v and w are overwritten.
     """
     beta = 0.0
     for i in range(u.size):
         u[i] = u[i] if mask_u[i] else 0.0
     beta = np.sqrt(dot(u, u))
     if not (beta > 0 and beta < np.inf):
-        return 0
+        return 0, beta == 0
     _divide(u, mask_u, beta)
     for j in range(v.size):
         v[j] = 0.0
     alpha = _apply(N, mask_v, u, 0.0, v)
     if not alpha > 0:
-        return 0
+        return 0, False
     _divide(v, mask_v, alpha)
     for j in range(v.size):
         w[j] = v[j]
@@ -73,8 +77,8 @@ def least_change(M, N, mask_u, mask_v, u, x, v, w, limit, goal):
                 x[j] += step * w[j]
                 w[j] = v[j] - theta / rho * w[j]
         if not (residual > goal * first and alpha > 0 and rho_bar != 0):
-            return k + 1
-    return limit
+            return k + 1, residual <= NEAR * first
+    return limit, residual <= NEAR * first
 
 
 @inner
@@ -111,7 +115,8 @@ def guess(model, work, free, active, reach_x, reach_y):
 def solve_active(model, work, free, active, limit, goal):
     """Move xp onto the active sides and yp to where reduced costs of free variables vanish.
 
-    Iterations of LSQR. Multipliers that end with the wrong sign become 0, x stays in its bounds.
+    Iterations of LSQR, and whether the first could be solved. Multipliers that end with the wrong sign
+    become 0, x stays in its bounds.
     """
     x, y = work.xp, work.yp
     for i in range(y.size):
@@ -120,13 +125,17 @@ def solve_active(model, work, free, active, limit, goal):
             Ax = product(model.R, i, x)
             upper = y[i] > 0 or (y[i] == 0 and Ax > high)
             work.dy[i] = (high if upper else low) - Ax
-    done = least_change(model.R, model.A, active, free, work.dy, x, work.dx, work.xr, limit, goal)
+    done, solved = least_change(
+        model.R, model.A, active, free, work.dy, x, work.dx, work.xr, limit, goal
+    )
+    if not solved:
+        return done, False
     for j in range(x.size):
         x[j] = min(max(x[j], model.lb[j]), model.ub[j])
         work.dx[j] = -model.c[j] - product(model.A, j, y)
-    done += least_change(model.A, model.R, free, active, work.dx, y, work.dy, work.s, limit, goal)
+    more, _ = least_change(model.A, model.R, free, active, work.dx, y, work.dy, work.s, limit, goal)
     for i in range(y.size):
         work.s[i] = 0.0
         if (y[i] > 0 and model.u[i] == np.inf) or (y[i] < 0 and model.l[i] == -np.inf):
             y[i] = 0.0
-    return done
+    return done + more, True

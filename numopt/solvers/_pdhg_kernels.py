@@ -200,7 +200,7 @@ def _measure(model, work, s):
 def _finish(model, work, s):
     """Solve for the sides that seem active; whether the result is good enough, else all is back."""
     n, m = work.xp.size, work.yp.size
-    limit = int(min(SHARE * s[TOTAL] + 50, 2 * (n + m)))
+    limit = int(min(SHARE * s[TOTAL] + 10, 2 * (n + m)))
     for j in range(n):
         work.kept[j] = work.xp[j]
     for i in range(m):
@@ -208,12 +208,14 @@ def _finish(model, work, s):
     for ahead in (0.0, s[TOTAL]):
         reach = ahead * s[ETA]
         guess(model, work, work.free, work.active, reach / s[WEIGHT], reach * s[WEIGHT])
-        s[INNER] += solve_active(model, work, work.free, work.active, limit, 1e-13)
-        _measure(model, work, s)
+        inner, solved = solve_active(model, work, work.free, work.active, limit, 1e-11)
+        s[INNER] += inner
         s[FINISHES] += 1
-        if s[WORST] <= s[TOL]:
-            s[FOUND] = 1.0
-            return True
+        if solved:
+            _measure(model, work, s)
+            if s[WORST] <= s[TOL]:
+                s[FOUND] = 1.0
+                return True
         for j in range(n):
             work.xp[j] = work.kept[j]
         for i in range(m):
@@ -287,7 +289,8 @@ def iterate(model, work, scalars, n, scatter):
             return done + 1, DONE
         if not s[WORST] < np.inf:
             return done + 1, BREAKDOWN
-        if s[WORST] <= 1e-2 and (s[WORST] <= 0.2 * s[TRIED] or s[TOTAL] >= s[NEXT]):
+        later = s[TOTAL] / s[NEXT] if s[NEXT] > 0 else 1.0
+        if s[WORST] <= 1e-2 and (later >= 1 or (later > 0.6 and s[WORST] <= 0.2 * s[TRIED])):
             s[TRIED], s[NEXT] = s[WORST], 2 * s[TOTAL]
             if _finish(model, work, s):
                 return done + 1, DONE
