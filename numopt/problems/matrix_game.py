@@ -117,7 +117,12 @@ class MatrixGame(Problem):
 
     def adjoint(self, x: np.ndarray) -> np.ndarray:
         """A'x: the same for each column."""
-        return np.asarray(self.A.T @ x if self.explicit else self.operator.rmatvec(x), np.float64)
+        if self.explicit:
+            return np.asarray(self.A.T @ x, np.float64)
+        try:
+            return np.asarray(self.operator.rmatvec(x), np.float64)
+        except NotImplementedError:  # as SciPy's operators say it
+            raise TypeError("A has no rmatvec, which games need: products with A'") from None
 
     def strategies(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Both as vectors of the right length."""
