@@ -160,8 +160,11 @@ class WorkingSetCD(Solver):
             wide[2:], none, np.zeros(1, np.int64), none, None,
             np.zeros((0, 0), dtype, "F"), np.zeros(0, dtype), np.zeros((0, K), dtype), scalars,
         )  # fmt: skip
-        # Without a distance, violations are moves of the prox, whose steps these give.
-        _weigh(state, none if _knows_distance(penalty) else np.arange(p))
+        # Without a distance, violations are moves of the prox, whose steps these give; by bounds
+        # where that is safe, since with the curvature 0 of a straight loss no move would count.
+        columns = none if _knows_distance(penalty) else np.arange(p)
+        bounded = penalty.convex and not problem.loss.quadratic
+        _weigh(state, columns, float(bounded), problem.loss.smoothness)
         null = problem.null_model()
         if known:  # the start is the null model
             state.g[:p] = null.gradient

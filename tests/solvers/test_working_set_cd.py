@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.linear_model import Lasso, LogisticRegression
 
+from numopt.calculus import Boxed
 from numopt.losses import Huber, LeastSquares, Logistic
 from numopt.penalties import L1, MCP, ElasticNet
 from numopt.problems import Composite
@@ -144,3 +145,12 @@ def test_few_rows_that_count_beside_an_intercept(seed, penalty):
     loss = LeastSquares(rng.standard_normal(3), sample_weight=weights)
     problem = Composite(loss, A, penalty, fit_intercept=True)
     assert WorkingSetCD().solve(problem, x0=rng.standard_normal(6)).success
+
+
+def test_it_leaves_a_start_where_the_loss_is_straight(data):
+    """Every target beyond Huber's delta: there is no curvature to size a move by."""
+    X, y = data
+    problem = Composite(Huber(y + 30, 1.0), X + 1, Boxed(L1(0.1), -1.0, 1.0))
+    result = WorkingSetCD().solve(problem)
+    assert result.success
+    assert result.fun == pytest.approx(ProximalGradient().solve(problem).fun, rel=1e-7)
