@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from numopt.core.jit import inner
 
 
@@ -63,3 +65,33 @@ def max_distance(x, y):
         if not d <= largest:
             largest = d
     return largest
+
+
+@inner(merged=True)
+def bits(a):
+    """A float as an integer: of nonnegative ones, in the same order, and NaN above all.
+
+    Largest values of integers are found by vector instructions, those of floats are not.
+    """
+    return np.float64(a).view(np.int64)
+
+
+@inner(merged=True)
+def number(bits):
+    """The float of these bits."""
+    return np.int64(bits).view(np.float64)
+
+
+@inner(merged=True)
+def finite_or_inf(a):
+    """inf in place of NaN."""
+    return a if a < np.inf else np.inf
+
+
+@inner
+def largest(v):
+    """Largest magnitude; inf if there is a NaN."""
+    top = np.int64(0)
+    for i in range(v.size):
+        top = max(top, bits(abs(v[i])))
+    return finite_or_inf(number(top))

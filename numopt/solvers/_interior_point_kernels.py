@@ -16,6 +16,7 @@ import numpy as np
 from numopt.core.jit import inner
 from numopt.linalg.ldl_kernels.symbolic import span
 from numopt.linalg.sparse import CSR, row_axpy, row_dot
+from numopt.linalg.vector import bits, copy_into, dot, finite_or_inf, largest, number
 
 # What entities are.
 FREE, SIDED, EQUATION = 0, 1, 2
@@ -108,36 +109,6 @@ class Kkt(NamedTuple):
     diagonal: np.ndarray  # places of the diagonal
 
 
-@inner(merged=True)
-def bits(a):
-    """A float as an integer: of nonnegative ones, in the same order, and NaN above all.
-
-    Largest values of integers are found by vector instructions, those of floats are not.
-    """
-    return np.float64(a).view(np.int64)
-
-
-@inner(merged=True)
-def number(bits):
-    """The float of these bits."""
-    return np.int64(bits).view(np.float64)
-
-
-@inner(merged=True)
-def finite_or_inf(a):
-    """inf in place of NaN."""
-    return a if a < np.inf else np.inf
-
-
-@inner
-def largest(v):
-    """Largest magnitude; inf if there is a NaN."""
-    top = np.int64(0)
-    for i in range(v.size):
-        top = max(top, bits(abs(v[i])))
-    return finite_or_inf(number(top))
-
-
 @inner
 def longest(steps, inverse):
     """Largest step in [0, 1] that keeps values of these inverses nonnegative."""
@@ -146,15 +117,6 @@ def longest(steps, inverse):
         top = max(top, bits(-(steps[s] * inverse[s])))
     top = number(top)
     return 1 / top if top > 1 else 1.0
-
-
-@inner(reduction=True)
-def dot(a, b):
-    """a'b."""
-    total = 0.0
-    for s in range(a.size):
-        total += a[s] * b[s]
-    return total
 
 
 @inner(reduction=True)
@@ -368,13 +330,6 @@ def target_product(a, b, room, factor):
         target[s] = factor * target[s] + a[s] * b[s]
 
 
-@inner(contract=True)
-def add_step(v, a, step):
-    """v += a step."""
-    for s in range(v.size):
-        v[s] += a * step[s]
-
-
 @inner(reduction=True)
 def product_after(slack, z, dslack, dz, a_primal, a_dual):
     """Mean product of slack and multiplier after steps of these lengths."""
@@ -385,26 +340,19 @@ def product_after(slack, z, dslack, dz, a_primal, a_dual):
 
 
 @inner
-def copied(source, out):
-    """out = source."""
-    for k in range(out.size):
-        out[k] = source[k]
-
-
-@inner
 def keep(room):
     """Remember the direction."""
-    copied(room.dslack, room.kept[0])
-    copied(room.dz, room.kept[1])
-    copied(room.step, room.kept_step)
+    copy_into(room.dslack, room.kept[0])
+    copy_into(room.dz, room.kept[1])
+    copy_into(room.step, room.kept_step)
 
 
 @inner
 def restore(room):
     """Go back to the direction that was kept."""
-    copied(room.kept[0], room.dslack)
-    copied(room.kept[1], room.dz)
-    copied(room.kept_step, room.step)
+    copy_into(room.kept[0], room.dslack)
+    copy_into(room.kept[1], room.dz)
+    copy_into(room.kept_step, room.step)
 
 
 @inner(contract=True)
@@ -478,9 +426,9 @@ def remember(point, best):
     worst = max(scalars[PRIMAL], scalars[DUAL], scalars[GAP])
     if worst < scalars[BEST]:
         scalars[BEST] = worst
-        copied(point.x, best[0])
-        copied(point.y, best[1])
-        copied(point.z, best[2])
+        copy_into(point.x, best[0])
+        copy_into(point.y, best[1])
+        copy_into(point.z, best[2])
 
 
 @inner

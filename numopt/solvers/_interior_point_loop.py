@@ -12,6 +12,7 @@ import numpy as np
 from numopt.core.jit import inner, kernel
 from numopt.linalg.ldl_kernels import simplicial, supernodal
 from numopt.linalg.sparse import row_axpy, row_dot
+from numopt.linalg.vector import combine_into, dot, largest
 from numopt.solvers._interior_point_kernels import (
     BEGUN,
     DELTA,
@@ -41,16 +42,13 @@ from numopt.solvers._interior_point_kernels import (
     TAU,
     TOL,
     UNBOUNDED,
-    add_step,
     aim,
     apart_is_better,
     centre,
-    dot,
     evaluate,
     keep,
     kkt_multiply,
     kkt_residual,
-    largest,
     lower_floors,
     measure_gaps,
     note_progress,
@@ -85,8 +83,8 @@ def _build(factor, solve):
             kkt_multiply(kkt, fix, image)
             for i in range(k):
                 overlap = dot(image, images[i])
-                add_step(image, -overlap, images[i])
-                add_step(fix, -overlap, fixes[i])
+                combine_into(image, -overlap, images[i], image)
+                combine_into(fix, -overlap, fixes[i], fix)
             size = np.sqrt(dot(image, image))
             if not 0 < size < np.inf:
                 break
@@ -94,8 +92,8 @@ def _build(factor, solve):
                 fix[i] /= size
                 image[i] /= size
             length = dot(image, r)
-            add_step(step, length, fix)
-            add_step(r, -length, image)
+            combine_into(step, length, fix, step)
+            combine_into(r, -length, image, r)
             after = largest(r)
             if not after < 0.95 * error and k > 0:
                 error = min(after, error)
@@ -234,8 +232,8 @@ def _build(factor, solve):
             for k in range(size, y.size):
                 if model.kind[k] == EQUATION:
                     y[k] += a_dual * room.step[k]
-            add_step(slack, a_primal, room.dslack)
-            add_step(z, a_dual, room.dz)
+            combine_into(slack, a_primal, room.dslack, slack)
+            combine_into(z, a_dual, room.dz, z)
             if error > 0.3 * scalars[RESIDUAL]:
                 raise_floors(scalars)
                 error = np.inf

@@ -59,7 +59,8 @@ class InteriorPointQP(Solver):
     outlying products back (Gondzio). The proximal terms :math:`\rho, \delta` are centred at the
     iterate, so that they change the steps but not the solution, and make the matrix quasi-definite
     whatever the rank of A: its L D L' needs no pivoting. They fall with the mean product, and
-    further where they hold up a residual. Solutions are refined in the matrix itself.
+    further where they hold up a residual. Solutions are refined in the matrix itself, by conjugate
+    residuals (GCR) preconditioned by the factor.
 
     Parameters
     ----------
@@ -92,7 +93,8 @@ class InteriorPointQP(Solver):
     1904.10369. S. Mehrotra, "On the implementation of a primal-dual interior point method", SIAM
     J. Optim. 2 (1992), doi:10.1137/0802028. J. Gondzio, "Multiple centrality corrections in a
     primal-dual method for linear programming", Comput. Optim. Appl. 6 (1996),
-    doi:10.1007/BF00249643.
+    doi:10.1007/BF00249643. S. Eisenstat, H. Elman, M. Schultz, "Variational iterative methods for
+    nonsymmetric systems of linear equations", SIAM J. Numer. Anal. 20 (1983), doi:10.1137/0720023.
 
     Examples
     --------
