@@ -9,7 +9,9 @@ import scipy.sparse as sp
 
 from numopt.linalg.krylov import lsqr
 from numopt.linalg.scaling import row_norms
+from numopt.problems.linear_program import LinearProgram
 from numopt.problems.quadratic_program import PROOF_TOL, QuadraticProgram
+from numopt.solvers._qp_proofs import elastic, recession
 
 # Up to here, in the certificate's units, candidates are worth polishing; what is below one of these
 # shares of the largest entry is then taken for noise.
@@ -52,6 +54,21 @@ def prove_unbounded(problem: QuadraticProgram, d: np.ndarray) -> np.ndarray | No
         if certificate.met(PROOF_TOL):
             return better
     return None
+
+
+def least_violation(problem: QuadraticProgram) -> LinearProgram:
+    """A program that has a solution: its multipliers prove infeasibility if its value is not 0."""
+    return _linear(elastic(problem))
+
+
+def steepest_ray(problem: QuadraticProgram) -> LinearProgram:
+    """A program that has a solution, which is a ray if its value is not 0."""
+    return _linear(recession(problem))
+
+
+def _linear(program: QuadraticProgram) -> LinearProgram:
+    sides = program.l, program.u
+    return LinearProgram(program.q, program.A, *sides, lb=program.lb, ub=program.ub)
 
 
 def _without_gaps(

@@ -115,8 +115,8 @@ def guess(model, work, free, active, reach_x, reach_y):
 def solve_active(model, work, free, active, limit, goal):
     """Move xp onto the active sides and yp to where reduced costs of free variables vanish.
 
-    Iterations of LSQR, and whether the first could be solved. Multipliers that end with the wrong sign
-    become 0, x stays in its bounds.
+    Iterations of LSQR, and whether the first equations could be solved. Multipliers that end with
+    the wrong sign become 0, x stays in its bounds.
     """
     x, y = work.xp, work.yp
     for i in range(y.size):

@@ -23,12 +23,21 @@ from numopt.linalg.scaling import pock_chambolle, ruiz
 from numopt.linalg.sparse import CSR
 from numopt.problems._presolve import Reduced, postsolve, presolve
 from numopt.solvers import _pdhg_kernels as kernels
-from numopt.solvers._lp_proofs import prove_infeasible, prove_unbounded
+from numopt.solvers._lp_proofs import (
+    least_violation,
+    prove_infeasible,
+    prove_unbounded,
+    steepest_ray,
+)
 from numopt.solvers._pdhg_kernels import Model, Work
 
-# Proofs that there is no solution are looked for where the worst residual is above this, at every
-# so many iterations, beginning with candidates of this residual beside their value.
-HOPELESS, SELDOM, FIRST_PROOF = 1e-4, 400, 0.03
+# Proofs that there is no solution are looked for at every so many iterations where the worst
+# residual is above a limit, else ten times more seldom, beginning with candidates of this residual
+# beside their value.
+SELDOM, HOPELESS, FIRST_PROOF = 400, 1e-4, 0.03
+# Where that does not help, a program that decides is solved: for residuals above this one, first
+# after so many iterations.
+STUCK, ASK = 1e-3, 20_000
 # Entries from which on both ways to go through the matrix are timed, and iterations for that.
 TUNED, TRIAL = 20_000, 20
 PARTS = ("x", "y", "z_lb", "z_ub")
@@ -187,14 +196,14 @@ class HalpernPDHG(Solver):
             done += k
             if k:
                 given.clear()
-            due = (total + k) % SELDOM == 0
-            if code == RUNNING and due and s[kernels.WORST] > HOPELESS:
+            every = SELDOM if s[kernels.WORST] > HOPELESS else 10 * SELDOM
+            if code == RUNNING and (total + k) % every == 0:
                 code = self._look_for_proofs(problem, state)
         return done, code
 
     def _look_for_proofs(self, problem: Any, state: State) -> int:
         """Whether the last movement, or that since the restart, proves that nothing solves it."""
-        model, work, s = state[:3]
+        model, work, s, claim = *state[:3], state.claim
         for x, y in ((work.dx, work.dy), (work.xp - work.x0, work.yp - work.y0)):
             code = _candidate(model, x, y, s[kernels.PROOF])
             if code != RUNNING:
@@ -203,7 +212,22 @@ class HalpernPDHG(Solver):
                 code = self._claim(problem, state, code, x, y)
             if code != RUNNING:
                 return code
+        total = int(s[kernels.TOTAL])
+        if s[kernels.WORST] > STUCK and total >= claim.get("ask at", ASK):
+            claim["ask at"] = 4 * total
+            return self._ask(problem, state, total // 4)
         return RUNNING
+
+    def _ask(self, problem: Any, state: State, most: int) -> int:
+        """What the least violation, or the steepest ray, says: programs that have a solution."""
+        claim, s = state.claim, state.scalars
+        inner = _Asked(tol=1e-9, time_limit=time_left(), max_iter=most)
+        if s[kernels.PRIMAL] > s[kernels.DUAL]:
+            found, n = run(inner, least_violation(problem), warn=False), problem.size
+            farkas = prove_infeasible(problem, found.y, found.z_lb[:n], found.z_ub[:n])
+            return RUNNING if farkas is None else _infeasible(claim, farkas)
+        ray = prove_unbounded(problem, run(inner, steepest_ray(problem), warn=False).x)
+        return RUNNING if ray is None else self._unbounded(problem, claim, ray)
 
     def _claim(self, problem: Any, state: State, code: int, x: np.ndarray, y: np.ndarray) -> int:
         """The code of what a candidate proves; RUNNING if it is nothing."""
@@ -216,26 +240,22 @@ class HalpernPDHG(Solver):
             x, y = point["x"], point["y"]
         if code == INFEASIBLE:
             farkas = prove_infeasible(problem, y)
-            if farkas is None:
-                return RUNNING
-            claim.update(code=INFEASIBLE, farkas=farkas)
-            claim["reason"] = "farkas holds the multipliers that prove it."
-            return INFEASIBLE
+            return RUNNING if farkas is None else _infeasible(claim, farkas)
         ray = prove_unbounded(problem, x)
-        if ray is None:
-            return RUNNING
-        # A ray proves nothing without a feasible point: one is found, or the proof that none is.
+        return RUNNING if ray is None else self._unbounded(problem, claim, ray)
+
+    def _unbounded(self, problem: Any, claim: dict[str, Any], ray: np.ndarray) -> int:
+        """A ray proves nothing without a feasible point: find one, or the proof that none is."""
         inner = type(self)(tol=1e-9, time_limit=time_left(), max_iter=self.max_iter)
         feasible = run(inner, problem.replace(c=np.zeros(problem.size)), warn=False)
-        claim["code"] = UNBOUNDED
         if "farkas" in feasible:
-            claim.update(code=INFEASIBLE, farkas=feasible.farkas)
-            claim["reason"] = "farkas holds the multipliers that prove it."
-        elif problem.nearly_feasible(feasible.x):
+            return _infeasible(claim, feasible.farkas)
+        if problem.nearly_feasible(feasible.x):
             claim.update(ray=ray, x=feasible.x, reason="ray holds the direction that proves it.")
+            claim["code"] = UNBOUNDED
         else:
-            claim["code"] = BREAKDOWN
             claim["reason"] = "There is a ray, but no feasible point was found."
+            claim["code"] = BREAKDOWN
         return int(claim["code"])
 
     def finish(self, problem: Any, state: State) -> Point:
@@ -259,6 +279,20 @@ class HalpernPDHG(Solver):
 
     def work(self, problem: Any) -> float:
         return float(2 * problem.A.nnz + problem.size + problem.n_rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked(HalpernPDHG):
+    """For programs that have a solution."""
+
+    def _look_for_proofs(self, problem: Any, state: State) -> int:
+        return RUNNING
+
+
+def _infeasible(claim: dict[str, Any], farkas: tuple[np.ndarray, ...]) -> int:
+    claim.update(code=INFEASIBLE, farkas=farkas)
+    claim["reason"] = "farkas holds the multipliers that prove it."
+    return INFEASIBLE
 
 
 def _candidate(model: Model, x: np.ndarray, y: np.ndarray, limit: float) -> int:

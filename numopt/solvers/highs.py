@@ -11,9 +11,12 @@ import numpy as np
 
 from numopt.core.engine import BREAKDOWN, DONE, INFEASIBLE, RUNNING, UNBOUNDED, Solver, time_left
 from numopt.core.validate import as_vector, require_choice, require_length
-from numopt.problems.linear_program import LinearProgram
-from numopt.solvers._lp_proofs import prove_infeasible, prove_unbounded
-from numopt.solvers._qp_proofs import elastic, recession
+from numopt.solvers._lp_proofs import (
+    least_violation,
+    prove_infeasible,
+    prove_unbounded,
+    steepest_ray,
+)
 
 # Entries from which on HiGHS runs in a thread of its own, so that Ctrl-C reaches it.
 LARGE = 20_000
@@ -168,6 +171,8 @@ class Highs(Solver):
             claim["code"] = INFEASIBLE
         elif status == "kUnbounded" and self._unbounded(problem, state, model):
             claim["code"] = UNBOUNDED
+        elif len(state.tried) < ATTEMPTS:
+            return DONE
         else:
             claim["code"] = BREAKDOWN
             claim["reason"] = f"HiGHS ended with {status}, which the data do not confirm."
@@ -191,7 +196,7 @@ class Highs(Solver):
             has, ray = _ray(model, "Primal")
         d, x = prove_unbounded(problem, ray) if has else None, _point(problem, model)["x"]
         if d is None:
-            d = prove_unbounded(problem, self._quietly(recession(problem))["x"])
+            d = prove_unbounded(problem, self._quietly(steepest_ray(problem))["x"])
         if d is None or not problem.nearly_feasible(x):
             return False
         state.point["x"] = x
@@ -200,14 +205,12 @@ class Highs(Solver):
 
     def _by_violation(self, problem: Any) -> Any:
         """Multipliers of the least violation, where HiGHS' ray is no proof."""
-        parts, n = self._quietly(elastic(problem)), problem.size
+        parts, n = self._quietly(least_violation(problem)), problem.size
         return prove_infeasible(problem, parts["y"], parts["z_lb"][:n], parts["z_ub"][:n])
 
     def _quietly(self, program: Any) -> Point:
         """The solution of a program that has one, which decides about another."""
-        sides = program.l, program.u
-        linear = LinearProgram(program.q, program.A, *sides, lb=program.lb, ub=program.ub)
-        return self._run(linear, None, {}, LEAST, 1, time_left()).point
+        return self._run(program, None, {}, LEAST, 1, time_left()).point
 
     def finish(self, problem: Any, state: State) -> Point:
         point = dict(state.point)

@@ -14,12 +14,12 @@ VERDICTS = {"solvable": 0, "infeasible": 2, "unbounded": 3}
 LIMIT = 20.0
 
 
-def draw(rng: np.random.Generator) -> tuple[str, dict[str, np.ndarray]]:
-    """Verdict and arrays of a program."""
+def draw(rng: np.random.Generator, linear: bool = False) -> tuple[str, dict[str, np.ndarray]]:
+    """Verdict and arrays of a program; with P = 0 if `linear`."""
     n = int(np.exp(rng.uniform(0, np.log(40))))
     m = int(np.exp(rng.uniform(0, np.log(60)))) - 1
     verdict = str(rng.choice(["solvable", "solvable", "infeasible", "unbounded"]))
-    F = rng.standard_normal((rng.integers(0, n + 1), n))
+    F = rng.standard_normal((0 if linear else rng.integers(0, n + 1), n))
     F *= rng.random(F.shape) < rng.choice([0.3, 1.0])
     A = rng.standard_normal((m, n)) * (rng.random((m, n)) < rng.choice([0.2, 0.6, 1.0]))
     if rng.random() < 0.15:
