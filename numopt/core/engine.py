@@ -207,7 +207,7 @@ class _Run:
         self.nit = 0
         self.rows: list[tuple[int, float, Certificate]] = []
         self.best: dict[str, Any] | None = None
-        self.latest: State = None  # of a descent method, whose last point is the best
+        self.latest: State = None  # for a descent method that of the best point
         self.proof: Certificate | None = None  # of the best point, once it is confirmed
         self.best_worst = self.least_fun = np.inf
         self.best_nit = 0
@@ -265,9 +265,8 @@ class _Run:
         now = perf_counter()
         self.rows.append((self.nit, now - self.start, certificate))
         worst, descent = certificate.worst(self.tol), self.descent
-        if descent:
-            self.latest = state
-        elif worst < self.best_worst or self.best is None:
+        self.latest = state
+        if not descent and (worst < self.best_worst or self.best is None):
             self.best_worst, self.best_nit = worst, self.nit
             self.best = _copied(point or self.solver.finish(self.problem, state))
         self.checks_since_mark += 1
@@ -369,6 +368,7 @@ class _Run:
             status = Status.STALLED
         success = status is Status.OPTIMAL
         result = Result(best)
+        result.update(self.solver.summary(problem, self.latest))
         result.fun = certificate.fun
         result.success = success
         result.status = status

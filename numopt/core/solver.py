@@ -109,6 +109,10 @@ class Solver:
         """The current point: `x`, duals, extras, and `warm_start`."""
         raise NotImplementedError
 
+    def summary(self, problem: Any, state: State) -> dict[str, Any]:
+        """What a result tells of the whole run, from its last state, besides its best point."""
+        return {}
+
     def grow(self, problem: Any, state: State) -> State:
         """Enlarge or refactor what the kernel asked for by GROW."""
         return state

@@ -143,12 +143,13 @@ class MapSolver(Solver):
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         z = state.vectors[Z]
-        point = {"x": z, "warm_start": {"x": z}}
-        if hasattr(problem, "contraction"):
-            tol = problem.default_tol if self.tol is None else self.tol
-            point["displacement"] = z - state.vectors[TZ]
-            point["consistent"] = self._verdict(state, tol * problem.scale)
-        return point
+        return {"x": z, "warm_start": {"x": z}}
+
+    def summary(self, problem: Any, state: State) -> dict[str, Any]:
+        if not hasattr(problem, "contraction"):
+            return {}
+        displacement = state.vectors[Z] - state.vectors[TZ]
+        return {"displacement": displacement, "consistent": self._verdict(state)}
 
     def explain(self, problem: Any, state: State) -> str:
         return "F is not monotone: its matrix has a negative symmetric part."
@@ -157,10 +158,10 @@ class MapSolver(Solver):
         entries = getattr(getattr(problem, "F", getattr(problem, "T", None)), "work", 0.0)
         return float(entries) + 20.0 * problem.size
 
-    def _verdict(self, state: State, enough: float) -> bool | None:
+    def _verdict(self, state: State) -> bool | None:
         """Whether T has a fixed point, as far as iterations show; None where they do not."""
         s, vectors = state.scalars, state.vectors
-        if s[RES] <= enough:
+        if s[RES] <= s[TARGET]:
             return True
         k = s[K]
         if not (s[TOTAL] >= ENOUGH and s[EARLIER] > 0 and k > 8):
