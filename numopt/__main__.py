@@ -32,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command == "solve":
         from numopt.io import solve_file
 
-        return solve_file(given.file, given.out, given.tol)
+        try:
+            return solve_file(given.file, given.out, given.tol)
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            solve.error(str(error))
     if command == "warm":
         from numopt.core.warm import warm_cache
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from numopt.problems.quadratic_program import QuadraticProgram
 INFINITE = 1e20
 QUADRATIC = ("P", "q", "A", "l", "u", "lb", "ub")
 BY_HIGHS = (".qps", ".mps", ".lp")
+PARTS = ("data", "indices", "indptr", "shape")
+OUTPUTS = (".json", ".npz")
 
 
 def read_problem(path: Any) -> QuadraticProgram:
@@ -40,7 +44,7 @@ def read_problem(path: Any) -> QuadraticProgram:
     Raises
     ------
     ValueError
-        Not such a file; integer variables.
+        Not such a file, or not all of one; arrays of other names; integer variables.
     FileNotFoundError
 
     Examples
@@ -54,34 +58,57 @@ def read_problem(path: Any) -> QuadraticProgram:
     -2.0
     """
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    if path.suffix == ".npz":
+    ending = path.suffix.lower()
+    if ending == ".npz":
         return _from_npz(path)
-    if (path.with_suffix("") if path.suffix == ".gz" else path).suffix in BY_HIGHS:
+    if (Path(path.stem).suffix.lower() if ending == ".gz" else ending) in BY_HIGHS:
         return _from_highs(path)
     raise ValueError(f"{path.name} must end in .qps, .mps, .lp, one of these with .gz, or .npz")
 
 
 def _from_npz(path: Path) -> QuadraticProgram:
-    with np.load(path) as arrays:
-        found = dict(arrays)
+    try:
+        with np.load(path) as arrays:
+            found = dict(arrays)
+    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path.name} is not an .npz file of numbers: {error}") from None
     for name in ("P", "A"):
-        if f"{name}_data" in found:
-            parts = tuple(found[f"{name}_{part}"] for part in ("data", "indices", "indptr"))
-            found[name] = sp.csc_array(parts, shape=tuple(found[f"{name}_shape"]))
+        if any(f"{name}_{part}" in found for part in PARTS):
+            found[name] = _sparse(path, name, found)
     linear = "c" in found
     if not linear and "q" not in found:
         raise ValueError(f"{path.name} has no array c or q; it has {', '.join(sorted(found))}")
-    fields = {name: found[name] for name in (LINEAR if linear else QUADRATIC) if name in found}
+    kind, known = ("LinearProgram", LINEAR) if linear else ("QuadraticProgram", QUADRATIC)
+    if linear and "P" in found:
+        raise ValueError(f"{path.name} has both c and P; the cost of a quadratic program is q")
+    if unknown := sorted(found.keys() - set(known)):
+        raise ValueError(
+            f"{path.name} has an array {unknown[0]}, which is no field of {kind}; those are "
+            f"{', '.join(known)}"
+        )
+    fields = dict(found)
     for name in ("l", "u", "lb", "ub"):
         if name in fields:
             fields[name] = _bounds(fields[name])
     if not linear:
         return QuadraticProgram(**{"P": None, **fields})
-    if "P" in found:
-        raise ValueError(f"{path.name} has both c and P; the cost of a quadratic program is q")
     return LinearProgram(**{**fields, "offset": float(fields.get("offset", 0.0))})
+
+
+def _sparse(path: Path, name: str, found: dict[str, np.ndarray]) -> Any:
+    """The matrix whose parts are among the arrays, which are taken out."""
+    missing = [f"{name}_{part}" for part in PARTS if f"{name}_{part}" not in found]
+    if missing:
+        raise ValueError(f"{path.name} has no array {missing[0]} beside other parts of {name}")
+    *parts, shape = (found.pop(f"{name}_{part}") for part in PARTS)
+    try:
+        matrix = sp.csc_array(tuple(parts), shape=tuple(shape))
+        matrix.check_format(full_check=True)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} of {path.name} is no matrix by columns: {error}") from None
+    return matrix
 
 
 def _from_highs(path: Path) -> QuadraticProgram:
@@ -92,10 +119,13 @@ def _from_highs(path: Path) -> QuadraticProgram:
     with tempfile.TemporaryDirectory() as folder:
         # HiGHS goes by the ending, and does not know .qps.
         endings = "".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:])
+        endings = endings.lower()
         copy = shutil.copy(path, Path(folder) / f"problem{endings.replace('.qps', '.mps')}")
         status = highs.readModel(str(copy))
     if status == highspy.HighsStatus.kError:
         raise ValueError(f"{path.name} is not a valid {endings[1:]} file")
+    if ".lp" not in endings and not _complete(path):
+        raise ValueError(f"{path.name} has no line ENDATA: part of it is missing")
     model = highs.getModel()
     lp, hessian = model.lp_, model.hessian_
     n, m = lp.num_col_, lp.num_row_
@@ -118,6 +148,13 @@ def _from_highs(path: Path) -> QuadraticProgram:
     return QuadraticProgram(sign * P, q, sp.csc_array(A), l, u, lb, ub)
 
 
+def _complete(path: Path) -> bool:
+    """Whether an MPS file has its last line; HiGHS can take a part for a whole."""
+    unpack: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    with unpack(path, "rb") as lines:
+        return any(line.startswith(b"ENDATA") for line in lines)
+
+
 def _bounds(value: np.ndarray) -> np.ndarray:
     value = np.array(value, float)
     far = np.abs(value) >= INFINITE
@@ -136,7 +173,7 @@ def write_result(result: Any, path: Any) -> None:
         }
         np.savez(path, **numbers)
     else:
-        raise ValueError(f"{path.name} must end in .json or .npz")
+        raise ValueError(f"{path.name} must end in {' or '.join(OUTPUTS)}")
 
 
 def solve_file(path: str, out: str | None, tol: float) -> int:
@@ -144,6 +181,8 @@ def solve_file(path: str, out: str | None, tol: float) -> int:
     from numopt.functions.linprog import solve_linear_program
     from numopt.functions.quadprog import solve_quadratic
 
+    if out is not None and Path(out).suffix not in OUTPUTS:
+        raise ValueError(f"{out} must end in {' or '.join(OUTPUTS)}")
     problem = read_problem(path)
     if isinstance(problem, LinearProgram):
         result = solve_linear_program(problem, "auto", {}, {"tol": tol})

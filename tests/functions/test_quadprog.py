@@ -11,6 +11,7 @@ import scipy.optimize
 import scipy.sparse as sp
 
 import numopt
+from numopt.__main__ import main
 from numopt.functions.quadprog import METHODS
 from numopt.problems import QuadraticProgram
 
@@ -251,6 +252,44 @@ def test_the_command_line_reads_qps(tmp_path):
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(np.load(out)["x"], [0.7625, 0.475], atol=1e-6)
     assert float(np.load(out)["fun"]) == pytest.approx(4.371875)
+
+
+def arrays(**given):
+    return lambda path: np.savez(path, **{"q": np.ones(2), **given})
+
+
+SPARSE = {"A_data": [1.0, 1.0], "A_indices": [0, 0], "A_indptr": [0, 1, 2], "A_shape": (1, 2)}
+FILES = {
+    "x.npz": (arrays(A_ub=np.ones((1, 2))), "has an array A_ub, which is no field of Quadratic"),
+    "y.npz": (arrays(**{**SPARSE, "A_indices": [0, 7]}), "A of y.npz is no matrix by columns"),
+    "z.npz": (arrays(A_data=[1.0]), "z.npz has no array A_indices beside other parts of A"),
+    "objects.npz": (arrays(P=np.array([None])), "not an .npz file of numbers"),
+    "text.npz": (lambda path: path.write_text("hello", "utf-8"), "not an .npz file of numbers"),
+    "empty.npz": (lambda path: path.write_text("", "utf-8"), "not an .npz file of numbers"),
+    "folder.npz": (lambda path: path.mkdir(), "there is no file"),
+    "none.qps": (lambda path: None, "there is no file"),
+    "short.qps": (lambda path: path.write_text(QPS.partition("c2 ")[0] + "c", "utf-8"), "short"),
+    "part.MPS": (lambda path: path.write_text(QPS.replace("ENDATA", "*"), "utf-8"), "part.MPS"),
+    "other.txt": (lambda path: path.write_text("", "utf-8"), "must end in .qps"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_hold_no_problem_are_refused_in_a_line(name, tmp_path, capsys):
+    write, message = FILES[name]
+    write(tmp_path / name)
+    with pytest.raises(SystemExit) as ended:
+        main(["solve", str(tmp_path / name)])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_place_for_the_result_is_looked_at_first(tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", q=np.ones(2), lb=np.zeros(2), **SPARSE)
+    with pytest.raises(SystemExit):
+        main(["solve", str(tmp_path / "x.npz"), "--out", "result.txt"])
+    shown = capsys.readouterr()
+    assert not shown.out and "result.txt must end in .json or .npz" in shown.err
 
 
 @pytest.mark.parametrize("method", ["ipm", "admm"])
