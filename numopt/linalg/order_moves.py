@@ -292,7 +292,7 @@ def move_left(U, M, order, b, a):
     _shift_right(M, a, d, a, b)
     for t in range(b - 1, a - 1, -1):
         x, y = U[t, a], U[t + 1, a]
-        r = np.hypot(x, y)
+        r = np.sqrt(x * x + y * y)
         c, s = x / r, y / r
         U[t, a], U[t + 1, a] = r, 0.0
         _rotate(U[t], U[t + 1], c, s, t + 1, d)
@@ -314,7 +314,7 @@ def move_right(U, M, order, a, b):
     _shift_left(M, a, d, a, b)
     for t in range(a, b):
         x, y = U[t, t], U[t + 1, t]
-        r = np.hypot(x, y)
+        r = np.sqrt(x * x + y * y)
         c, s = x / r, y / r
         U[t, t], U[t + 1, t] = r, 0.0
         _rotate(U[t], U[t + 1], c, s, t + 1, d)

@@ -18,9 +18,12 @@ from numopt.solvers._dag_equivalence import backward
 
 # Places in State.scalars: phase, steps in it without gain, score of the order, of the best graph,
 # restarts done, whether the best graph is known to be optimal under single edges, the score of its
-# order, where all four kinds of moves have ended, and the place in the sweep.
-PHASE, IDLE, TOTAL, BEST, RESTARTS, SETTLED, HOME, AT = range(8)
+# order, where all four kinds of moves have ended, the place in the sweep, and how many of the last
+# restarts came back to the best order's score.
+PHASE, IDLE, TOTAL, BEST, RESTARTS, SETTLED, HOME, AT, BACK = range(9)
 MOVE, TUCK, WINDOW, EDGES, END = range(5)
+# Restarts that are made unasked; no more once so many in a row came back.
+AGAIN, ENOUGH = 3, 2
 
 
 class State(NamedTuple):
@@ -55,13 +58,12 @@ class BOSS(Solver):
 
     The end is optimal under single edges, which the certificate checks from the data. Restarts
     repeat this from the best graph's order with some nodes moved at random, and end early where
-    they come back to its score. The first order puts
-    nodes first that the others explain least.
+    they come back to its score. The first order puts nodes first that the others explain least.
 
     Parameters
     ----------
-    restarts : int, default 3
-        Further descents.
+    restarts : int, optional
+        Further descents; by default 3, or 2 if both come back to the same score.
     kick : float, default 0.1
         Share of the nodes moved for each of them.
     window : int, optional
@@ -104,14 +106,15 @@ class BOSS(Solver):
     patience: ClassVar[int] = 10**9
 
     max_iter: int = 1_000_000
-    restarts: int = 3
+    restarts: int | None = None
     kick: float = 0.1
     window: int | None = None
     exchange: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_count(self.restarts, "restarts")
+        if self.restarts is not None:
+            require_count(self.restarts, "restarts")
         require_nonnegative(self.kick, "kick")
         if self.window is not None:
             require_count(self.window, "window")
@@ -140,7 +143,7 @@ class BOSS(Solver):
             bic.graph_of(local, order, A)
             best, W = A.copy(), fit_parents(problem, A)
         total = bic.order_score(local, order)
-        scalars = np.array([MOVE, 0.0, total, problem.objective(W), 0.0, 0.0, np.inf, 0.0])
+        scalars = np.array([MOVE, 0.0, total, problem.objective(W), 0.0, 0.0, np.inf, 0.0, 0.0])
         work, trial = np.zeros((3, d + 1)), np.zeros((2, d + 1), np.int64)
         return State(local, order, rng.permutation(d), A, best, W, scalars, work, trial, rng)
 
@@ -156,6 +159,7 @@ class BOSS(Solver):
                 )  # fmt: skip
                 if abs(s[TOTAL] - s[HOME]) < bic.SAME:  # back where the restart came from
                     s[PHASE] = END
+                    s[BACK] += 1
                 elif s[IDLE] == d:
                     s[PHASE], s[IDLE] = TUCK, 0
                     bic.graph_of(state.local, state.order, state.A)
@@ -175,7 +179,7 @@ class BOSS(Solver):
                     s[PHASE], s[IDLE] = EDGES, 0
             elif s[PHASE] == EDGES:
                 s[PHASE], s[IDLE] = (MOVE if self._edges(problem, state) else END), 0
-            elif s[RESTARTS] < self.restarts:
+            elif self._again(s):
                 s[RESTARTS] += 1
                 self._kick(problem, state)
                 s[PHASE], s[IDLE] = MOVE, 0
@@ -187,7 +191,7 @@ class BOSS(Solver):
 
     def measure(self, problem: Any, state: State) -> Certificate:
         s = state.scalars
-        done = s[SETTLED] and s[RESTARTS] >= self.restarts and s[PHASE] == END
+        done = s[SETTLED] and s[PHASE] == END and not self._again(s)
         entry = Entry(0.0 if done else np.inf, "best gain of one move / |Q|")
         return Certificate("local", {"moves": entry}, s[BEST])
 
@@ -200,6 +204,12 @@ class BOSS(Solver):
 
     def work(self, problem: Any) -> float:
         return 3.0 * problem.size**2
+
+    def _again(self, s: np.ndarray) -> bool:
+        """Whether there is to be another restart."""
+        if self.restarts is None:
+            return bool(s[RESTARTS] < AGAIN and s[BACK] < ENOUGH)
+        return bool(s[RESTARTS] < self.restarts)
 
     def _edges(self, problem: Any, state: State) -> bool:
         """Improve the graph of the order, edge by edge; whether its order deserves a new search."""
@@ -225,8 +235,10 @@ class BOSS(Solver):
         state.order[:] = order
         s[TOTAL] = bic.order_score(state.local, state.order)
         again = bool(max(value, s[TOTAL]) < before - max(eps, bic.SAME))
-        if not again and value < s[BEST] + bic.SAME:
-            s[HOME] = s[TOTAL]
+        if not again:
+            s[BACK] = 0
+            if value < s[BEST] + bic.SAME:
+                s[HOME] = s[TOTAL]
         return again
 
     def _width(self, d: int) -> int:
