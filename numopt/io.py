@@ -118,7 +118,9 @@ def _from_highs(path: Path) -> QuadraticProgram:
     highs.setOptionValue("output_flag", False)
     with tempfile.TemporaryDirectory() as folder:
         # HiGHS goes by the ending, and does not know .qps.
-        endings = "".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:])
+        endings = "".join(
+            path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]
+        )
         endings = endings.lower()
         copy = shutil.copy(path, Path(folder) / f"problem{endings.replace('.qps', '.mps')}")
         status = highs.readModel(str(copy))
