@@ -150,12 +150,13 @@ def run(
     if deadline is not None:
         limit = min(limit, deadline)
     loop = _Run(solver, problem, tol, callback, start, limit)
-    token = _running.set(loop)
-    try:
-        status = loop.until_end(x0, warm)
-    finally:
-        _running.reset(token)
-    return loop.result(status, warn)
+    with solver.threads(problem):
+        token = _running.set(loop)
+        try:
+            status = loop.until_end(x0, warm)
+        finally:
+            _running.reset(token)
+        return loop.result(status, warn)
 
 
 def _at_once(

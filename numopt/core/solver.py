@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -143,6 +144,10 @@ class Solver:
     def work(self, problem: Any) -> float:
         """Matrix entries touched per iteration."""
         return 1.0
+
+    def threads(self, problem: Any) -> AbstractContextManager[None]:
+        """What a run happens within: a limit on the threads of BLAS, where matrices are small."""
+        return nullcontext()
 
     # ---- what everybody gets ----
 

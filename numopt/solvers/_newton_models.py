@@ -12,6 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import eigh, eigh_tridiagonal, lapack
 
+from numopt.core.blas import threads_for
+
 BEYOND = 1.1  # times the least eigenvalue, the shift that makes H definite
 MAX_BASIS = 200  # vectors of a Krylov basis
 NUMBERS = 10_000_000  # ... and entries of all of them
@@ -41,6 +43,10 @@ class Dense:
 
     def step(self, r: float) -> tuple[np.ndarray, float]:
         """d for the strength r, and r + shift."""
+        with threads_for(len(self.g)):
+            return self._step(r)
+
+    def _step(self, r: float) -> tuple[np.ndarray, float]:
         shift = 0.0
         if self.eigen is None:
             A = self.H.copy(order="F")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from numopt.core.blas import threads_for
 from numopt.core.engine import BREAKDOWN, DONE, RUNNING, Solver
 from numopt.core.result import Certificate
 from numopt.core.validate import (
@@ -25,9 +27,11 @@ from numopt.solvers._steps import Step, curvature, multipliers, ratio, start_of_
 RHO, COUNT, CHANGES, SETTLED, RESIDUAL, ERROR, TARGET, MEASURED, PRIMAL, DUAL = range(10)
 
 # Looks at rho between which nothing changed, before acceleration starts.
-SETTLE = 3
-# The step from one rho to the next is within a factor 1 + LEAP / k^2.
-LEAP = 1e10
+SETTLE = 1
+# The step from one rho to the next is within a factor 1 + LEAP / k^2: where the active set goes on
+# changing so do the curvatures, and rho would not come to rest for thousands of iterations. Steps
+# that are not exact show curvatures late.
+LEAP, LATE_LEAP = 1e4, 1e10
 # rho moves if its estimate differs by this factor, plus 3 % for each move before; where it takes a
 # factorisation, by the second one, and every so many iterations rather than every other one.
 FACTOR, DEAR_FACTOR, EVERY, DEAR_EVERY = 1.2, 2.0, 2, 10
@@ -216,7 +220,8 @@ class ADMM(Solver):
                 if estimate is None and s[COUNT] % DEAR_EVERY == 0:
                     estimate = rho * self._imbalance(state, Bz, u, sizes)
                 if estimate is not None:
-                    leap = 1 + LEAP / s[COUNT] ** 2
+                    exact = state.f.exact and state.g.exact
+                    leap = 1 + (LEAP if exact else LATE_LEAP) / s[COUNT] ** 2
                     estimate = min(max(estimate, rho / leap), rho * leap)
                     moved = self._move(state, estimate, DEAR_FACTOR if dear else FACTOR)
                 s[SETTLED] = 0 if moved else s[SETTLED] + 1
@@ -284,12 +289,23 @@ class ADMM(Solver):
             n, p = problem.A.shape
             least = min(n, p)
             return 2000.0 + 2 * least * least + (2.0 * problem.nnz if p > n else 0.0)
-        parts = [getattr(m, "explicit", None) for m in problem.maps]
-        parts += [
-            getattr(t, name, None) for t in (problem.f, problem.g) for name in ("F", "P", "S")
-        ]
-        entries = sum(float(getattr(part, "size", 0)) for part in parts)
+        entries = sum(float(getattr(part, "size", 0)) for part in _parts(problem))
         return 2000.0 + 20.0 * (problem.rows + problem.size) + 2 * entries
+
+    def threads(self, problem: Any) -> AbstractContextManager[None]:
+        if type(problem).__name__ == "Composite":
+            return threads_for(min(problem.A.shape))
+        dense = [part.shape for part in _parts(problem) if isinstance(part, np.ndarray)]
+        orders = [min(shape) for shape in (*dense, problem.shape or ()) if len(shape) == 2]
+        return threads_for(max(orders, default=0))
 
     def _tol(self, problem: Any) -> float:
         return self.tol if self.tol is not None else problem.default_tol
+
+
+def _parts(problem: Any) -> list[Any]:
+    """Matrices of a splitting, where there are any: those of its maps and of its terms."""
+    parts = [getattr(m, "explicit", None) for m in problem.maps]
+    return parts + [
+        getattr(t, name, None) for t in (problem.f, problem.g) for name in ("F", "P", "S")
+    ]

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.sparse as sp
 import sklearn.linear_model
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from numopt import ConvergenceWarning
+from numopt import ConvergenceWarning, splittings
 from numopt.linalg.pencil import Pencil
 from numopt.losses import LeastSquares, Logistic
 from numopt.penalties import L1, MCP, Ridge
@@ -302,3 +304,40 @@ def test_what_it_cannot_take_is_refused():
         ADMM(adapt="residual")
     with pytest.raises(ValueError, match="x0 has 3 entries, expected 25"):
         ADMM().solve(lasso(*TALL), x0=np.ones(3))
+
+
+@pytest.mark.parametrize("lam", [0.03, 0.3, 3.0])
+@pytest.mark.parametrize("y", [np.arange(50.0), np.arange(50.0) ** 2, np.arange(200.0)])
+def test_rho_comes_to_rest_where_the_active_set_does_not(y, lam):
+    """On ramps all differences want to be active at once."""
+    result = ADMM().solve(splittings.total_variation(y, lam))
+    assert result.success and result.nit < 300
+    np.testing.assert_allclose(result.x, naive_total_variation(y, lam), atol=1e-5 * y.max())
+
+
+def naive_total_variation(y, lam):
+    """By the dual, least squares with bounds."""
+    D = np.diff(np.eye(y.size), axis=0)
+    w = scipy.optimize.lsq_linear(D.T, y, (-lam, lam), tol=1e-14, lsq_solver="exact").x
+    return y - D.T @ w
+
+
+# ---- threads -------------------------------------------------------------------------------------
+
+
+def blas_threads():
+    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("problem, held", [
+    (lasso(*TALL), True), (splittings.graphical_lasso(np.cov(TALL[0].T), 0.1), True),
+    (splittings.total_variation(np.sin(np.arange(50.0)), 1.0), False),  # no dense matrix at all
+    (lasso(*data(10, 5)), False),  # too small for BLAS to start threads
+])  # fmt: skip
+def test_small_dense_matrices_hold_blas_to_one_thread(problem, held):
+    seen, before = [], blas_threads()
+    with threadpool_limits(2, "blas"):
+        ADMM().solve(problem, callback=lambda _: seen.append(blas_threads()))
+        assert {n for threads in seen for n in threads} == ({1} if held else {2})
+        assert set(blas_threads()) == {2}
+    assert blas_threads() == before
