@@ -58,8 +58,8 @@ def run_demo() -> int:
 
 def _cases() -> Iterator[Case]:
     from scipy.linalg import cho_factor, cho_solve
+    from scipy.optimize import linprog, nnls
     from scipy.optimize import minimize as scipy_minimize
-    from scipy.optimize import nnls
     from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
     from sklearn.linear_model import Lasso, LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -151,6 +151,28 @@ def _cases() -> Iterator[Case]:
         "SciPy BFGS",
         lambda: scipy_minimize(ridge_logistic, np.zeros(B.shape[1]), jac=True, method="BFGS"),
         lambda peer: peer.fun,
+    )
+
+    # The vote of stumps (is feature j above its q-th decile?) with the largest least margin.
+    cuts = np.quantile(B, np.arange(1, 10) / 10, axis=0)
+    votes = np.where(B > cuts[:, None], signs[:, None], -signs[:, None])
+    agree = votes.swapaxes(1, 2).reshape(-1, len(B))  # +1 where a stump is right, -1 where wrong
+    margins = np.vstack([agree, -agree])
+    rows = np.c_[-margins.T, np.ones(len(B))]
+    yield Case(
+        "voting game of stumps, breast cancer",
+        margins.shape,
+        lambda: numopt.solve_game(margins),
+        "HiGHS on the linear program",
+        lambda: linprog(
+            np.r_[np.zeros(len(margins)), -1.0],
+            A_ub=rows,
+            b_ub=np.zeros(len(B)),
+            A_eq=np.r_[np.ones(len(margins)), 0.0][None],
+            b_eq=[1.0],
+            bounds=[(0, None)] * len(margins) + [(None, None)],
+        ),
+        lambda peer: -peer.fun,
     )
 
     D, digits = load_digits(return_X_y=True)

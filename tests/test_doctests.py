@@ -35,13 +35,14 @@ def test_examples_in_docstrings(name):
 
 
 def public_names():
-    for package in ("losses", "penalties", "sets", "calculus", "problems"):
+    for package in ("losses", "penalties", "sets", "calculus", "operators", "problems"):
         for name in getattr(numopt, package).__all__:
-            if name not in ("Loss", "Penalty", "ConvexSet", "Problem"):  # bases
+            if name not in ("Loss", "Penalty", "ConvexSet", "Problem", "Operator"):  # bases
                 yield f"{package}.{name}"
     for cls in solvers.all_solvers():
         yield f"solvers.{cls.__name__}"
     yield from ("solve", "block", "learn_dag", "minimize", "solve_linear")
+    yield from ("fixed_point", "solve_game", "solve_vi")
 
 
 @pytest.mark.parametrize("name", list(public_names()))

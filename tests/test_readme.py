@@ -157,8 +157,11 @@ def test_certificate_table_has_every_problem_and_formula():
         problems.SmoothComposite(lambda x: x @ x, numopt.sets.Simplex(), lambda x: 2 * x),
         problems.ConicProgram(eye, [1.0, 2.0], eye, [1.0, 2.0], {"soc": [2]}),
         problems.ConicProgram(-eye, [1.0, 2.0]),
+        problems.FixedPoint(lambda x: x / 2, np.zeros(2)),
         problems.LinearSystem(eye, [1.0, 2.0]),
         problems.LinearSystem(eye, [0.0, 0.0]),
+        problems.MatrixGame(eye),
+        problems.MonotoneInclusion(lambda x: x, np.zeros(2)),
         numopt.splittings.lasso(eye, [1.0, 2.0], 0.5),
         problems.Splitting(numopt.penalties.L1(0.5), numopt.penalties.Ridge(1.0), c=np.zeros(2)),
     ):

@@ -25,8 +25,11 @@ Z, FZ, HALF, F_HALF, U, ANCHOR, POINT, OLD, F_OLD = range(9)
 # Places in State.scalars: iterations since the anchor was set and in all, L, the present step, the
 # norm of an element of (F + G)(z) now, before and right after the anchor was set, whether an
 # iteration was done in Python; whether the anchor is left out at present, and how fast, in logs
-# per iteration, the residual fell with and without it; the residual that meets the certificate.
-K, TOTAL, LIPSCHITZ, STEP, RES, LAST, FIRST, PHASE, FREE, RATE, RATE_FREE, TARGET = range(12)
+# per iteration, the residual fell with and without it; the residual that meets the certificate; the
+# steepest slope of F since the anchor was set.
+(
+    K, TOTAL, LIPSCHITZ, STEP, RES, LAST, FIRST, PHASE, FREE, RATE, RATE_FREE, TARGET, STEEPEST
+) = range(13)  # fmt: skip
 SCHEMES = ("auto", "feg", "eag", "eag-c", "eag-v", "eg", "forb")
 FEG, EAG, EAG_C, EAG_V, EG, FORB = range(1, 7)
 # Steps times L.
@@ -34,9 +37,10 @@ STEPS = {FEG: 1.0, EAG: 0.5, EAG_C: 0.125, EAG_V: 0.618, EG: 0.7, FORB: 0.45}
 # Restart where the residual fell that far since the last one; or less far but rises again; or in
 # any case after this share of all iterations.
 SUFFICIENT, NECESSARY, LONG = 0.2, 0.5, 0.36
-# An estimated L is multiplied by the first at most where it turns out too small, by the second at
-# restarts; what exceeds it by the third makes a step void.
-RAISE, RELAX, VOID = 4.0, 0.9, 2.0
+# An estimated L is multiplied by the first at most where it turns out too small; at restarts it
+# falls to this share at most, and to this multiple of the steepest slope seen. What exceeds it by
+# the last makes a step void.
+RAISE, FALL, ABOVE, VOID = 4.0, 0.25, 1.1, 2.0
 # What was slower last time gains by this factor at every restart, to be tried again.
 FORGIVEN = 1.25
 
@@ -52,6 +56,7 @@ class State(NamedTuple):
     estimated: bool  # whether L is not known
     restarts: bool
     compares: bool  # whether phases without anchor are tried
+    free: bool  # whether G = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +146,7 @@ class AnchoredExtragradient(Solver):
                 f"scheme {self.scheme!r} is for problems without constraints and penalties; take "
                 "'eag', 'eg' or 'forb'"
             )
-        vectors, scalars = np.zeros((9, z.size)), np.zeros(12)
+        vectors, scalars = np.zeros((9, z.size)), np.zeros(13)
         vectors[[Z, ANCHOR, OLD]] = z
         vectors[FZ] = vectors[F_OLD] = problem.apply(z)
         known = problem.lipschitz if self.step is None else STEPS[scheme] / self.step
@@ -155,7 +160,8 @@ class AnchoredExtragradient(Solver):
             F, G = problem.F.spec(), (Zero() if problem.G is None else problem.G).spec()
         restarts = self.restart == "adaptive" and scheme not in (EG, FORB)
         compares = restarts and self.scheme == "auto"
-        return State(F, G, vectors, scalars, scheme, known is None, restarts, compares)
+        how = known is None, restarts, compares, not problem.constrained
+        return State(F, G, vectors, scalars, scheme, *how)
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
         s = state.scalars
@@ -174,17 +180,16 @@ class AnchoredExtragradient(Solver):
         return 1, NEED_EVAL if n > 1 else RUNNING
 
     def evaluate(self, problem: Any, state: State) -> None:
-        _, _, vectors, scalars, scheme, estimated, restarts, compares = state
+        _, _, vectors, scalars, scheme, estimated, restarts, compares, _ = state
         _begin(vectors, scalars, scheme, estimated, restarts, compares)
         if scheme != FORB:
             vectors[HALF] = problem.resolve(vectors[POINT].copy(), scalars[STEP])
             vectors[F_HALF] = problem.apply(vectors[HALF])
-            if not _continue(vectors, scalars, estimated):
-                scalars[PHASE] = 1
-                return
+            _continue(vectors, scalars)
         vectors[Z] = problem.resolve(vectors[POINT].copy(), scalars[STEP])
-        vectors[FZ] = problem.apply(vectors[Z])
-        _conclude(vectors, scalars, scheme, estimated)
+        if scheme == FORB or _accept(vectors, scalars, estimated):
+            vectors[FZ] = problem.apply(vectors[Z])
+            _conclude(vectors, scalars, scheme, estimated, state.free)
         scalars[PHASE] = 1
 
     def tighten(self, problem: Any, state: State) -> bool:
@@ -207,17 +212,18 @@ class AnchoredExtragradient(Solver):
 
 
 @kernel
-def _sweep(F, G, vectors, scalars, scheme, estimated, restarts, compares, n):
+def _sweep(F, G, vectors, scalars, scheme, estimated, restarts, compares, free, n):
     for k in range(n):
         _begin(vectors, scalars, scheme, estimated, restarts, compares)
         if scheme != FORB:
             prox_into(G, vectors[POINT], scalars[STEP], vectors[HALF])
             apply_into(F, vectors[HALF], vectors[F_HALF])
-            if not _continue(vectors, scalars, estimated):
-                continue
+            _continue(vectors, scalars)
         prox_into(G, vectors[POINT], scalars[STEP], vectors[Z])
+        if scheme != FORB and not _accept(vectors, scalars, estimated):
+            continue
         apply_into(F, vectors[Z], vectors[FZ])
-        _conclude(vectors, scalars, scheme, estimated)
+        _conclude(vectors, scalars, scheme, estimated, free)
         if scalars[RES] <= scalars[TARGET]:
             return k + 1
     return n
@@ -234,7 +240,9 @@ def _begin(vectors, scalars, scheme, estimated, restarts, compares):
         copy_into(z, anchor)
         scalars[K] = 0
         if estimated:
-            scalars[LIPSCHITZ] *= RELAX
+            seen = ABOVE * scalars[STEEPEST]
+            scalars[LIPSCHITZ] *= max(FALL, min(seen / scalars[LIPSCHITZ], 1.0))
+            scalars[STEEPEST] = 0.0
     if scalars[FREE]:
         scheme = EG
     k, L = scalars[K], scalars[LIPSCHITZ]
@@ -306,37 +314,59 @@ def _is_time(scalars):
 
 
 @kernel
-def _continue(vectors, scalars, estimated):
-    """From F at the half step to the point that goes into the second resolvent.
-
-    False where the step was too long: then iteration k starts again, from a new anchor.
-    """
+def _continue(vectors, scalars):
+    """From F at the half step to the point that goes into the second resolvent."""
     u, point, f_half, step = vectors[U], vectors[POINT], vectors[F_HALF], scalars[STEP]
-    if estimated and _learn(vectors[HALF], f_half, vectors[OLD], vectors[F_OLD], scalars) > 1:
-        scalars[TOTAL] += 1
-        scalars[K] = 0
-        copy_into(vectors[Z], vectors[ANCHOR])
-        return False
     for i in range(u.size):
         point[i] = u[i] - step * f_half[i]
-    return True
 
 
 @kernel
-def _conclude(vectors, scalars, scheme, estimated):
+def _accept(vectors, scalars, estimated):
+    """Whether the step was not too long; else iteration k starts again, from a new anchor.
+
+    What counts is how F changes along z_{k+1} - z_{k+1/2}: a change that the constraints take back,
+    as that of a constant on a simplex, does not.
+    """
+    if not estimated:
+        return True
+    z, old, half = vectors[Z], vectors[OLD], vectors[HALF]
+    f_old, f_half = vectors[F_OLD], vectors[F_HALF]
+    change, first, second = 0.0, 0.0, 0.0
+    for i in range(z.size):
+        d = half[i] - z[i]
+        change += (f_half[i] - f_old[i]) * d
+        first += (half[i] - old[i]) ** 2
+        second += d * d
+    size = np.sqrt(first) * np.sqrt(second)
+    if _learn(change / size if size > 0 else 0.0, scalars) > 1:
+        _give_up(vectors, scalars)
+        return False
+    return True
+
+
+@inner
+def _give_up(vectors, scalars):
+    """Back to z_k, which is the anchor from now on."""
+    copy_into(vectors[OLD], vectors[Z])
+    copy_into(vectors[F_OLD], vectors[FZ])
+    copy_into(vectors[OLD], vectors[ANCHOR])
+    scalars[TOTAL] += 1
+    scalars[K] = 0
+
+
+@kernel
+def _conclude(vectors, scalars, scheme, estimated, free):
     """Take in z_{k+1} and F there: the residual, and whether L was right."""
     z, fz = vectors[Z], vectors[FZ]
-    other, f_other = (OLD, F_OLD) if scheme == FORB else (HALF, F_HALF)
-    scalars[TOTAL] += 1
     excess = 0.0
-    if estimated:
-        excess = _learn(z, fz, vectors[other], vectors[f_other], scalars)
-    if excess > VOID:
-        scalars[K] = 0
-        copy_into(vectors[OLD], z)
-        copy_into(vectors[F_OLD], fz)
-        copy_into(z, vectors[ANCHOR])
-        return
+    if estimated and (free or scheme == FORB):
+        other, f_other = (OLD, F_OLD) if scheme == FORB else (HALF, F_HALF)
+        excess = _learn(_slope(z, fz, vectors[other], vectors[f_other]), scalars)
+        if excess > VOID:
+            _give_up(vectors, scalars)
+            return
+    scalars[TOTAL] += 1
     # (point - z) / step is an element of G(z).
     scalars[LAST] = scalars[RES]
     scalars[RES] = _element(z, fz, vectors[POINT], scalars[STEP])
@@ -349,17 +379,24 @@ def _conclude(vectors, scalars, scheme, estimated):
 
 
 @inner
-def _learn(a, fa, b, fb, scalars):
-    """Raise L where |F(a) - F(b)| exceeds L |a - b|; by what factor it does, 0 if it does not."""
+def _learn(slope, scalars):
+    """Raise L where a slope of F exceeds it; by what factor it does, 0 if it does not."""
+    excess = slope / scalars[LIPSCHITZ]
+    if not excess <= 1.0 + 1e-10:  # also what is not finite
+        scalars[LIPSCHITZ] *= min(RAISE, 1.2 * excess) if excess < np.inf else RAISE
+        return excess if excess == excess else np.inf
+    scalars[STEEPEST] = max(scalars[STEEPEST], slope)
+    return 0.0
+
+
+@inner(reduction=True)
+def _slope(a, fa, b, fb):
+    """|F(a) - F(b)| / |a - b|."""
     change, distance = 0.0, 0.0
     for i in range(a.size):
         change += (fa[i] - fb[i]) ** 2
         distance += (a[i] - b[i]) ** 2
-    excess = np.sqrt(change / distance) / scalars[LIPSCHITZ] if distance > 0 else 0.0
-    if not excess <= 1.0 + 1e-10:  # also what is not finite
-        scalars[LIPSCHITZ] *= min(RAISE, 1.2 * excess) if excess < np.inf else RAISE
-        return excess if excess == excess else np.inf
-    return 0.0
+    return np.sqrt(change / distance) if distance > 0 else 0.0
 
 
 @inner(reduction=True)
