@@ -43,6 +43,7 @@ _WHERE = {
     "row_norms": "scaling",
     "RowSample": "sketch",
     "ruiz": "scaling",
+    "simplex_qp": "simplex_quadratic",
     "sketch_preconditioner": "sketched_least_squares",
     "sketched_lstsq": "sketched_least_squares",
     "SparseOperator": "sparse",

@@ -9,9 +9,7 @@ import numpy as np
 from numopt.core.block import block
 from numopt.core.validate import require_positive
 from numopt.linalg.stubs import l1_ball_into
-from numopt.sets._base import ConvexSet
-
-MEMBER = 1e-6  # relative excess of a norm that counts as rounding, also in float32
+from numopt.sets._base import MEMBER, ConvexSet
 
 
 @block

@@ -9,8 +9,7 @@ import numpy as np
 from numopt.core.block import block
 from numopt.core.validate import require_count, require_positive
 from numopt.linalg.stubs import knapsack_into
-from numopt.sets._base import ConvexSet
-from numopt.sets.balls import MEMBER
+from numopt.sets._base import MEMBER, ConvexSet
 
 
 @block
