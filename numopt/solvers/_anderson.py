@@ -6,8 +6,6 @@ import numpy as np
 
 # Singular values of the memory, relative to the largest, below which directions are noise.
 RCOND = 1e-12
-# Of the safeguard. A small one drops the memory whenever progress is slow: just when it is needed.
-BOUND = 1e6
 
 
 class Anderson:
@@ -16,7 +14,7 @@ class Anderson:
     Keeps the last differences S of points and Y of residuals, and proposes
     :math:`w + g - (S + Y) \gamma` with :math:`\gamma = \arg\min |g - Y \gamma|_2`. A proposal is
     given up, and the plain step taken, if the residual at it is not at most twice the last one and
-    below :math:`10^6 |g_0| (k + 1)^{-1.1}` after k accepted ones.
+    below :math:`2 |g_0| (k + 1)^{-1.1}` after k accepted ones.
 
     Parameters
     ----------
@@ -49,7 +47,7 @@ class Anderson:
         """The next point, from w and its residual g."""
         size = float(np.linalg.norm(g))
         if self._plain is not None and self._last is not None:
-            bound = BOUND * self._first * (self._count + 1) ** -1.1
+            bound = 2 * self._first * (self._count + 1) ** -1.1
             if not (size <= bound and size <= 2 * self._last[2]):
                 plain = self._plain
                 self.rejected += 1

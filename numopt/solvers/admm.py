@@ -28,10 +28,10 @@ RHO, COUNT, CHANGES, SETTLED, RESIDUAL, ERROR, TARGET, MEASURED, PRIMAL, DUAL = 
 
 # Looks at rho between which nothing changed, before acceleration starts.
 SETTLE = 1
-# The step from one rho to the next is within a factor 1 + LEAP / k^2: where the active set goes on
-# changing so do the curvatures, and rho would not come to rest for thousands of iterations. Steps
-# that are not exact show curvatures late.
-LEAP, LATE_LEAP = 1e4, 1e10
+# The step from one rho to the next is within a factor 1 + LEAP / k^2 in iteration k: where the
+# active set goes on changing so do the curvatures, and rho would never come to rest. k starts anew
+# after EPOCH iterations, and after twice as many each time, should rho have come to rest too soon.
+LEAP, EPOCH = 1e4, 200
 # rho moves if its estimate differs by this factor, plus 3 % for each move before; where it takes a
 # factorisation, by the second one, and every so many iterations rather than every other one.
 FACTOR, DEAR_FACTOR, EVERY, DEAR_EVERY = 1.2, 2.0, 2, 10
@@ -220,8 +220,7 @@ class ADMM(Solver):
                 if estimate is None and s[COUNT] % DEAR_EVERY == 0:
                     estimate = rho * self._imbalance(state, Bz, u, sizes)
                 if estimate is not None:
-                    exact = state.f.exact and state.g.exact
-                    leap = 1 + (LEAP if exact else LATE_LEAP) / s[COUNT] ** 2
+                    leap = 1 + LEAP / _since_epoch(s[COUNT]) ** 2
                     estimate = min(max(estimate, rho / leap), rho * leap)
                     moved = self._move(state, estimate, DEAR_FACTOR if dear else FACTOR)
                 s[SETTLED] = 0 if moved else s[SETTLED] + 1
@@ -301,6 +300,11 @@ class ADMM(Solver):
 
     def _tol(self, problem: Any) -> float:
         return self.tol if self.tol is not None else problem.default_tol
+
+
+def _since_epoch(count: float) -> float:
+    """Iterations since the last epoch began, at 0, EPOCH, 3 EPOCH, 7 EPOCH and so on."""
+    return count - EPOCH * (2.0 ** int(np.log2(count / EPOCH + 1)) - 1) or 1.0
 
 
 def _parts(problem: Any) -> list[Any]:
