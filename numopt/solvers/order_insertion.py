@@ -16,12 +16,12 @@ from numopt.linalg.order_search import BEST, BEST_LEFT, MOVES, RESTARTS, STALE, 
 from numopt.problems._dag_basis import expanded_order
 from numopt.solvers._dag import regressions, start_order
 
-# Descents again that are made unasked, up to this many variables; no more once so many in a row
-# came back to the same score.
-AGAIN, LARGE, ENOUGH = 12, 200, 5
-# If the score is within this share of its bound they are so many, and that up to so many variables:
+# Descents again that are made unasked, up to `LARGE` variables, and a few up to `HUGE`; no more
+# once so many in a row came back to the same score.
+AGAIN, FEW, LARGE, HUGE, ENOUGH = 12, 4, 200, 500, 5
+# If the score is within this share of its bound they are few, and that up to so many variables:
 # they take a millisecond there.
-NEAR, FEW, SMALL = 0.01, 4, 50
+NEAR, SMALL = 0.01, 50
 
 State = orders.Search
 
@@ -44,9 +44,9 @@ class OrderInsertion(Solver):
         First order: least conditional variance first, consistent for equal noise variances; or
         drawn by `random_state`. Orders and weights given as x0 come before.
     restarts : int, optional
-        Further descents, each from the best order with variables moved at random. By default 12, up
-        to 200 variables; fewer where 5 in a row come back to the same score; at most 4, and none
-        beyond 50 variables, where the score is near its bound (see Notes); none with splines.
+        Further descents, each from the best order with variables moved at random. By default 12 up
+        to 200 variables and 4 up to 500; fewer where 5 in a row come back to the same score; where
+        it is near its bound (see Notes) 4 up to 50 variables, and none beyond; none with splines.
     kick : int, optional
         Moves of single variables before each of them; by default as many as there are variables.
     **limits
@@ -118,7 +118,9 @@ class OrderInsertion(Solver):
             )
         d, drawn, wanted = problem.size, self.start == "random", self.restarts
         if wanted is None:
-            wanted = AGAIN if 2 < d <= LARGE and problem.splines is None else 0
+            wanted = AGAIN if d <= LARGE else FEW
+            if d <= 2 or d > HUGE or problem.splines is not None:
+                wanted = 0
         rng, seed = None, self.random_state or 0
         if drawn or self.restarts:  # restarts that nobody asked for do not make results differ
             rng = np.random.default_rng(self.random_state)
