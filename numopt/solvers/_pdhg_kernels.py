@@ -20,16 +20,18 @@ from numopt.solvers._pdhg_finish import guess, product, solve_active
 (
     ETA, WEIGHT, COUNT, TOTAL, FIRST, LAST, TOL, WORST, PRIMAL, DUAL, GAP, OBJECTIVE, ERRORS,
     BEST_WEIGHT, BEST_BALANCE, RESTARTS, PROOF, AT_BOUNDS, TRIED, NEXT, FINISHES, INNER, FOUND,
-    SCALARS,
-) = range(24)  # fmt: skip
+    RIGID, SCALARS,
+) = range(25)  # fmt: skip
 
 # Iterations between checks.
 CHECK = 40
 # A restart pays: the fixed-point residual fell to this share since the last one; or to this one
 # and grows again; or the iterations since then are this share of all.
 SUFFICIENT, NECESSARY, LONG = 0.2, 0.5, 0.2
-# Control of the weight by the ratio of movements, in logarithms.
+# Control of the weight by the ratio of movements, in logarithms: the most that it changes at once,
+# what each digit by which the dual residual exceeds the primal one takes off, and its range.
 PROPORTIONAL, INTEGRAL, FORGET = 0.99, 0.01, 0.3
+LEAP, LEAN, STEEPEST = 3.0, 0.5, 1e4
 # Ratios of the dual to the primal residual up to which control makes sense.
 BALANCED = 8.0
 
@@ -226,7 +228,12 @@ def _finish(model, work, s):
 
 @inner
 def _reweigh(work, s):
-    """Weight of the next epoch, by how far x and y went in this one."""
+    """Weight of the next epoch, by how far x and y went in this one, and by the residuals.
+
+    Without cost the weight stays: how far y goes would say nothing but what the weight was.
+    """
+    if s[RIGID]:
+        return
     far_x, far_y = 0.0, 0.0
     for j in range(work.xp.size):
         d = work.xp[j] - work.x0[j]
@@ -235,11 +242,14 @@ def _reweigh(work, s):
         d = work.yp[i] - work.y0[i]
         far_y += d * d
     far_x, far_y = np.sqrt(far_x), np.sqrt(far_y)
-    balance = abs(np.log10(max(s[DUAL], 1e-300) / max(s[PRIMAL], 1e-300)))
+    lean = np.log10(max(s[DUAL], 1e-12) / max(s[PRIMAL], 1e-12))
+    balance = abs(lean)
     if 1e-16 < far_x < 1e12 and 1e-16 < far_y < 1e12 and balance < BALANCED:
-        error = np.log(far_y / far_x) - np.log(s[WEIGHT])
+        error = np.log(far_y / far_x) - np.log(s[WEIGHT]) - LEAN * lean
         s[ERRORS] = FORGET * s[ERRORS] + error
-        s[WEIGHT] *= np.exp(PROPORTIONAL * error + INTEGRAL * s[ERRORS])
+        change = PROPORTIONAL * error + INTEGRAL * s[ERRORS]
+        weight = s[WEIGHT] * np.exp(min(max(change, -LEAP), LEAP))
+        s[WEIGHT] = min(max(weight, 1 / STEEPEST), STEEPEST)
     else:
         s[WEIGHT], s[ERRORS] = s[BEST_WEIGHT], 0.0
     if balance < s[BEST_BALANCE]:

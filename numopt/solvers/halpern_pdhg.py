@@ -83,8 +83,9 @@ class HalpernPDHG(Solver):
 
     It restarts at :math:`T z_k` when the fixed-point residual has fallen to a fifth, or to half
     and grows, or the epoch makes a fifth of all iterations; the weight :math:`\omega` then follows
-    the ratio of the distances that y and x went. As soon as sides are identified, the equations of
-    the active ones are solved by LSQR, and where the result is optimal by the data the run ends.
+    the ratio of the distances that y and x went, and of the residuals. As soon as sides are
+    identified, the equations of the active ones are solved by LSQR, and where the result is optimal
+    by the data the run ends.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ class HalpernPDHG(Solver):
 
     Notes
     -----
-    Data are equilibrated (Ruiz, then Pock and Chambolle), sides and costs scaled to norms below 1.
+    Data are equilibrated (Ruiz, then Pock and Chambolle), sides and costs scaled to norm 1.
     An iteration passes once or twice over A: columns scatter as they go, or rows are summed up
     after, whichever is faster; both give the same bits. No factors, memory is that of two copies of
     A. Feasible programs converge linearly, and those without a solution show that by the direction
@@ -164,7 +165,7 @@ class HalpernPDHG(Solver):
         s[kernels.ETA] = 0.998 / scaled.norm[0] if scaled.norm[0] > 0 else 1.0
         s[kernels.WEIGHT] = s[kernels.BEST_WEIGHT] = float(warm.get("weight", self.weight or 1.0))
         s[kernels.TOL], s[kernels.PROOF] = 0.9 * tol, FIRST_PROOF
-        s[kernels.BEST_BALANCE] = np.inf
+        s[kernels.BEST_BALANCE], s[kernels.RIGID] = np.inf, not model.c.any()
         s[kernels.TRIED] = np.inf if self.identify else 0.0
         s[kernels.NEXT] = 0.0 if self.identify else np.inf
         x, y = given["x"], given["y"]
@@ -357,9 +358,9 @@ def _model(problem: Any, reduced: Reduced | None, scaled: Scaled) -> Model:
     rows, columns = scaled.rows, scaled.columns
     c, l, u, lb, ub = q * columns, l * rows, u * rows, lb / columns, ub / columns  # noqa: E741
     far = [np.where(np.isfinite(side), np.abs(side), 0.0) for side in (l, u)]
-    length, cost = 1 + np.linalg.norm(np.maximum(*far)), 1 + np.linalg.norm(c)
+    length, cost = (float(np.linalg.norm(v)) or 1.0 for v in (np.maximum(*far), c))
     sides = (side / length for side in (l, u, lb, ub))
-    return Model(scaled.A, scaled.R, c / cost, *sides, rows, columns, float(length), float(cost))
+    return Model(scaled.A, scaled.R, c / cost, *sides, rows, columns, length, cost)
 
 
 def _restored(problem: Any, state: State) -> Point:
