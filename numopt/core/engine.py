@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from numopt.core.clock import compile_seconds
 from numopt.core.report import ConvergenceWarning, Progress, message, warn_unmet
 from numopt.core.result import Certificate, Result, Status
 from numopt.core.solver import (
@@ -201,9 +202,8 @@ class _Run:
         self.solver, self.problem, self.tol, self.callback = solver, problem, tol, callback
         self.descent = solver.descends(problem)
         self.outer = _running.get()
-        self.start, self.deadline = start, deadline
-        if self.outer is not None:
-            self.deadline = min(deadline, self.outer.deadline)
+        self.start, self.limit = start, deadline
+        self.compiled_before = compile_seconds()
         self.setup_time = 0.0
         self.nit = 0
         self.rows: list[tuple[int, float, Certificate]] = []
@@ -219,6 +219,12 @@ class _Run:
         self.interrupted: BaseException | None = None
         self.reason = ""
         self.nit_shown = 0
+
+    @property
+    def deadline(self) -> float:
+        """When to end: what had to be compiled on the way is not charged."""
+        own = self.limit + compile_seconds() - self.compiled_before
+        return own if self.outer is None else min(own, self.outer.deadline)
 
     def until_end(self, x0: Any, warm: dict[str, Any]) -> Status:
         """Advance and check until there is a reason to stop."""

@@ -32,6 +32,7 @@ import numba
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
+from numopt.core import clock
 from numopt.core.cache_folder import (
     _folders,
     cache_directory,
@@ -52,6 +53,20 @@ try:
 except ImportError:  # the private names moved: run without a cache
     NumbaPickler = pickle.Pickler
     CACHE_AVAILABLE = False
+
+with contextlib.suppress(ImportError, AttributeError):
+    from numba.core import event
+
+    class _CompileClock(event.Listener):  # type: ignore[misc]
+        """Tells the clock of the engine what is spent on compiling."""
+
+        def on_start(self, event: Any) -> None:
+            clock.began()
+
+        def on_end(self, event: Any) -> None:
+            clock.ended()
+
+    event.register("numba:compile", _CompileClock())
 
 MAX_ENTRIES = 4000
 CHECKSUM = 32  # bytes of sha256 ahead of each entry

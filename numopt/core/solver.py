@@ -37,7 +37,8 @@ class Solver:
     tol : float, optional
         Bound for every gate entry of the certificate; 1e-8, in float32 1e-5, if not given.
     time_limit : float, optional
-        Seconds at most, kept to within one iteration.
+        Seconds at most, kept to within one iteration; compiling a kernel for the first time is not
+        counted.
     verbose : int, default 0
         1: progress bar with the current residual; 2: one line per check.
     random_state : int, optional

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import numopt
-from numopt.core import engine
+from numopt.core import clock, engine
 from numopt.core.engine import (
     BREAKDOWN,
     DIVERGED,
@@ -490,6 +490,47 @@ def test_explicit_deadline_and_own_limit_both_hold():
         result = engine.run(Napping(rate=1 - 1e-9, **options), Toy(), deadline=deadline, warn=False)
         assert result.status == Status.TIME_LIMIT
         assert result.time < 2.0
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+def test_compiling_is_not_charged(monkeypatch, compiles):
+    class Compiling(ToySolver):
+        check_every = 1
+
+        def iterate(self, problem, state):
+            time.sleep(0.002)
+            if compiles:
+                monkeypatch.setattr(clock, "_total", clock.compile_seconds() + 0.1)
+            super().iterate(problem, state)
+
+    result = engine.run(Compiling(time_limit=0.004), Toy(), warn=False)
+    assert result.status == (Status.OPTIMAL if compiles else Status.TIME_LIMIT)
+
+
+def test_clock_counts_nested_compilations_once(monkeypatch):
+    ticks = iter([1.0, 4.0])
+    monkeypatch.setattr(clock, "perf_counter", lambda: next(ticks))
+    before = clock.compile_seconds()
+    clock.began()
+    clock.began()
+    clock.ended()
+    assert clock.compile_seconds() == before
+    clock.ended()
+    assert clock.compile_seconds() - before == 3.0
+
+
+def test_clock_hears_numba():
+    from numopt.core.jit import kernel
+
+    @kernel
+    def fresh(x):
+        return x + 1
+
+    before = clock.compile_seconds()
+    assert fresh.py_func(1) == 2
+    assert clock.compile_seconds() == before
+    fresh.compile("(int16,)")
+    assert clock.compile_seconds() > before
 
 
 class Interrupted(ToySolver):
