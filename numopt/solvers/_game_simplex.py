@@ -18,8 +18,9 @@ from numopt.core.jit import inner, kernel
 COST, PIVOT = 1e-11, 1e-9
 # Pivots without progress after which the first choice is taken instead of the best one.
 STUCK = 12
-# Times a basis is computed anew where the last point is not good enough.
-REFRESHES = 3
+# Times a basis is computed anew where the gap, in these units, is not exact but for rounding; and
+# the gap beyond which another solver is asked.
+REFRESHES, EXACT, GOOD = 3, 1e-13, 1e-10
 
 
 def solve_game_exactly(
@@ -39,27 +40,31 @@ def solve_game_exactly(
     tableau = np.empty((m + 1, n + 1))
     rows, columns = np.arange(n, n + m), np.arange(n)  # labels: u_j is j, slack i is n + i
     _fill(scaled, tableau)
-    best, least = None, np.inf
+    best = np.full(m, 1.0 / m), np.full(n, 1.0 / n)
+    least = _gap(scaled, best)
+
+    def offer(candidate: tuple[np.ndarray, np.ndarray] | None) -> None:
+        nonlocal best, least
+        if candidate is not None and (gap := _gap(scaled, candidate)) < least:
+            best, least = candidate, gap
+
     for _ in range(REFRESHES):
         enough = _pivot(tableau, rows, columns, pivots or 50 * (m + n) + 100)
         if pivots is not None and not enough:
             return None
-        for candidate in (_strategies(tableau, rows, columns), _polished(scaled, rows, columns)):
-            if candidate is not None:
-                x, y = candidate
-                gap = float((scaled @ y).max() - (scaled.T @ x).min())
-                if gap < least:
-                    best, least = candidate, gap
-        if least <= 1e-13 or not enough or not _refresh(scaled, tableau, rows, columns):
+        offer(_strategies(tableau, rows, columns))
+        offer(_polished(scaled, rows, columns))
+        if least <= EXACT or not enough or not _refresh(scaled, tableau, rows, columns):
             break
-    if best is None or least > 1e-9:
-        found = _by_linprog(scaled)
-        if found is not None:
-            gap = float((scaled @ found[1]).max() - (scaled.T @ found[0]).min())
-            if best is None or gap < least:
-                best = found
-    assert best is not None  # the tableau always gives some strategies
+    for tolerance in (1e-10, 1e-7):
+        if least > GOOD:
+            offer(_by_linprog(scaled, tolerance))
     return best
+
+
+def _gap(R: np.ndarray, strategies: tuple[np.ndarray, np.ndarray]) -> float:
+    x, y = strategies
+    return float((R @ y).max() - (R.T @ x).min())
 
 
 def pure_equilibrium(R: np.ndarray) -> tuple[int, int] | None:
@@ -151,7 +156,7 @@ def _refresh(R: np.ndarray, tableau: np.ndarray, rows: np.ndarray, columns: np.n
     return bool(np.isfinite(tableau).all())
 
 
-def _by_linprog(R: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def _by_linprog(R: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray] | None:
     """The same by HiGHS, where pivoting on a tableau has lost too many digits."""
     from scipy.optimize import linprog
 
@@ -164,6 +169,10 @@ def _by_linprog(R: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         b_eq=[1.0],
         bounds=[(0, None)] * n + [(None, None)],
         method="highs",
+        options={
+            "primal_feasibility_tolerance": tolerance,
+            "dual_feasibility_tolerance": tolerance,
+        },
     )
     if answer.x is None:
         return None

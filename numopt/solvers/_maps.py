@@ -23,9 +23,13 @@ Z, TZ, ANCHOR, OLD, T_OLD = range(5)
 # Places in State.scalars: iterations since the anchor was set and in all, the weight phi, the
 # residual |z - T(z)| now, one iteration ago and right after the anchor was set, that at the last
 # power of two of iterations and at the one before, the largest expansion seen, whether a point
-# was evaluated in Python, the inverse step of a forward-backward map, and the residual at which the
-# certificate is met.
-K, TOTAL, PHI, RES, LAST, FIRST, MARK, EARLIER, EXPANSION, PHASE, LIPSCHITZ, TARGET = range(12)
+# was evaluated in Python, the inverse step of a forward-backward map, the residual at which the
+# certificate is met, whether the anchor is left out at present, and how fast, in logs per
+# iteration, the residual fell with and without it.
+(
+    K, TOTAL, PHI, RES, LAST, FIRST, MARK, EARLIER, EXPANSION, PHASE, LIPSCHITZ, TARGET, FREE, RATE,
+    RATE_FREE,
+) = range(15)  # fmt: skip
 
 # Excess of |N z - N w| / |z - w| over 1 that rounding does not explain.
 EXPANDS = 1 + 1e-7
@@ -67,9 +71,10 @@ class MapSolver(Solver):
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         name, x0 = ("warm_start['x']", warm["x"]) if "x" in warm else ("x0", x0)
         z = problem.z0 if x0 is None else problem.point(x0, name)
-        scalars, vectors = np.zeros(12), np.zeros((5, z.size))
+        scalars, vectors = np.zeros(15), np.zeros((5, z.size))
         vectors[[Z, ANCHOR, OLD]] = z
         scalars[PHI] = 1.0
+        scalars[[RATE, RATE_FREE]] = np.inf
         averaged, contraction, estimated = 1.0, 1.0, False
         if hasattr(problem, "contraction"):
             averaged, contraction = problem.averaged, problem.contraction

@@ -18,6 +18,7 @@ from numopt.operators import _kernels  # noqa: F401 - what compiled operators ca
 from numopt.operators._base import apply_into
 from numopt.penalties.quadratic import Zero
 from numopt.solvers._maps import slope
+from numopt.solvers._restarts import choose, is_due, rate_of
 
 # Rows of State.vectors: z_k and F(z_k), the half step and F there, u_k, the anchor, the point that
 # goes into the resolvent, the last z and F(z).
@@ -34,15 +35,10 @@ SCHEMES = ("auto", "feg", "eag", "eag-c", "eag-v", "eg", "forb")
 FEG, EAG, EAG_C, EAG_V, EG, FORB = range(1, 7)
 # Steps times L.
 STEPS = {FEG: 1.0, EAG: 0.5, EAG_C: 0.125, EAG_V: 0.618, EG: 0.7, FORB: 0.45}
-# Restart where the residual fell that far since the last one; or less far but rises again; or in
-# any case after this share of all iterations.
-SUFFICIENT, NECESSARY, LONG = 0.2, 0.5, 0.36
 # An estimated L is multiplied by the first at most where it turns out too small; at restarts it
 # falls to this share at most, and to this multiple of the steepest slope seen. What exceeds it by
 # the last makes a step void.
 RAISE, FALL, ABOVE, VOID = 4.0, 0.25, 1.1, 2.0
-# What was slower last time gains by this factor at every restart, to be tried again.
-FORGIVEN = 1.25
 
 
 class State(NamedTuple):
@@ -234,9 +230,16 @@ def _begin(vectors, scalars, scheme, estimated, restarts, compares):
     """Up to the first resolvent: u_k and the point that goes into it."""
     z, fz = vectors[Z], vectors[FZ]
     u, anchor, point = vectors[U], vectors[ANCHOR], vectors[POINT]
-    if restarts and scalars[K] > 0 and _is_time(scalars):
+    if (
+        restarts
+        and scalars[K] > 0
+        and is_due(scalars[RES], scalars[FIRST], scalars[LAST], scalars[K], scalars[TOTAL])
+    ):
         if compares:
-            _compare(scalars)
+            mine, other = (RATE_FREE, RATE) if scalars[FREE] else (RATE, RATE_FREE)
+            scalars[mine] = rate_of(scalars[FIRST], scalars[RES], scalars[K])
+            change, scalars[other] = choose(scalars[mine], scalars[other])
+            scalars[FREE] = 1.0 - scalars[FREE] if change else scalars[FREE]
         copy_into(z, anchor)
         scalars[K] = 0
         if estimated:
@@ -286,31 +289,6 @@ def _set_step(scalars, scheme, k, L):
         scalars[STEP] = 0.7 / L
     else:
         scalars[STEP] = 0.45 / L
-
-
-@inner
-def _compare(scalars):
-    """Choose with or without anchor for the next phase, by how fast the residual fell."""
-    rate = np.log(scalars[FIRST] / scalars[RES]) / scalars[K]
-    mine, other = (RATE_FREE, RATE) if scalars[FREE] else (RATE, RATE_FREE)
-    scalars[mine] = rate if rate == rate else -np.inf
-    if scalars[other] > scalars[mine]:
-        scalars[FREE] = 1.0 - scalars[FREE]
-    elif scalars[other] > 0:
-        scalars[other] *= FORGIVEN
-    else:
-        scalars[other] = 0.5 * scalars[mine]
-
-
-@inner
-def _is_time(scalars):
-    """Whether to move the anchor."""
-    res, first = scalars[RES], scalars[FIRST]
-    return (
-        res <= SUFFICIENT * first
-        or (res <= NECESSARY * first and res > scalars[LAST])
-        or scalars[K] >= max(8.0, LONG * scalars[TOTAL])
-    )
 
 
 @kernel

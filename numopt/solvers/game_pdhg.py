@@ -15,15 +15,13 @@ from numopt.linalg.projections import simplex_into
 from numopt.operators import _kernels  # noqa: F401 - what products with sparse matrices call
 from numopt.operators.matrices import as_linear
 from numopt.solvers._game_simplex import as_payoffs, on_supports
+from numopt.solvers._restarts import is_due
 
 # Rows of State.primal (y) and State.dual (x): the iterate z, T(z), the anchor, their products with
 # R' and R, the best strategy so far and its product, and space for the point to be projected.
 Z, PLUS, ANCHOR, G, G_PLUS, G_ANCHOR, BEST, G_BEST, SPACE = range(9)
 # Places in State.scalars.
 ETA, WEIGHT, K, TOTAL, FIRST, LAST, INTEGRAL, GAP, PHASE, POLISHED = range(10)
-# Restart where the fixed-point residual fell that far since the last one; or less far but rises
-# again; or in any case after this share of all iterations.
-SUFFICIENT, NECESSARY, LONG = 0.2, 0.5, 0.36
 # Iterations between polishing, and choices up to which it is tried.
 POLISH, LARGEST = 128, 2000
 
@@ -249,11 +247,7 @@ def _conclude(dual, primal, scalars, clamp):
         scalars[FIRST] = residual
     first, last = scalars[FIRST], scalars[LAST]
     scalars[LAST] = residual
-    if k > 0 and (
-        residual <= SUFFICIENT * first
-        or (residual <= NECESSARY * first and residual > last)
-        or k >= LONG * scalars[TOTAL]
-    ):
+    if k > 0 and is_due(residual, first, last, k, scalars[TOTAL]):
         _balance(dual, primal, scalars, clamp)
         for side in (dual, primal):
             _copy(side[PLUS], side[Z])

@@ -14,8 +14,11 @@ from numopt.operators._base import apply_into
 from numopt.solvers._maps import (
     ANCHOR,
     FIRST,
+    FREE,
     LAST,
     PHI,
+    RATE,
+    RATE_FREE,
     RES,
     TARGET,
     TOTAL,
@@ -27,10 +30,8 @@ from numopt.solvers._maps import (
     note,
     remember,
 )
+from numopt.solvers._restarts import choose, is_due, rate_of
 
-# Restart where the residual fell that far since the last one; or less far but rises again; or in
-# any case after this share of all iterations.
-SUFFICIENT, NECESSARY, LONG = 0.2, 0.5, 0.36
 # Weights beyond this leave nothing of the anchor.
 LARGEST = 1e300
 
@@ -58,7 +59,8 @@ class Halpern(MapSolver):
     restart : {"adaptive", "none"}
         "adaptive" moves the anchor to T(z_k) where the residual has fallen to a fifth, or to
         half and rises, and after long phases: linear convergence where the distance to the fixed
-        points is bounded by a multiple of the residual. Contractions (c < 1) need none.
+        points is bounded by a multiple of the residual. From one restart to the next the anchor is
+        left out where averaged iterations have been faster. Contractions (c < 1) need none.
     **limits
         See `Solver`.
 
@@ -117,8 +119,10 @@ class Halpern(MapSolver):
         return self.anchoring == "adaptive", self.restart == "adaptive" and state.contraction == 1
 
     def drift(self, state: State) -> np.ndarray:
-        away = state.vectors[ANCHOR] - state.vectors[Z]
-        return 2.0 * state.averaged / (state.scalars[K] + 1.0) * away
+        away, k = state.vectors[ANCHOR] - state.vectors[Z], state.scalars[K]
+        if state.scalars[FREE]:
+            return away / (k * (1.0 if state.averaged < 1 else 0.5))
+        return 2.0 * state.averaged / (k + 1.0) * away
 
 
 @kernel
@@ -139,10 +143,24 @@ def _move(vectors, scalars, averaged, contraction, adaptive, restarts):
     k = scalars[K]
     remember(vectors)
     scalars[TOTAL] += 1
-    if restarts and k > 0 and _is_time(scalars):
+    if (
+        restarts
+        and k > 0
+        and is_due(scalars[RES], scalars[FIRST], scalars[LAST], k, scalars[TOTAL])
+    ):
+        mine, other = (RATE_FREE, RATE) if scalars[FREE] else (RATE, RATE_FREE)
+        scalars[mine] = rate_of(scalars[FIRST], scalars[RES], k)
+        change, scalars[other] = choose(scalars[mine], scalars[other])
+        scalars[FREE] = 1.0 - scalars[FREE] if change else scalars[FREE]
         copy_into(image, z)
         copy_into(image, anchor)
         scalars[K], scalars[PHI] = 0, 1.0
+        return
+    if scalars[FREE]:
+        weight = 1.0 if averaged < 1.0 else 0.5
+        for i in range(z.size):
+            z[i] += weight * (image[i] - z[i])
+        scalars[K] = k + 1
         return
     phi = 1.0 + scalars[PHI] / (contraction * contraction)
     if adaptive:
@@ -156,17 +174,6 @@ def _move(vectors, scalars, averaged, contraction, adaptive, restarts):
     for i in range(z.size):
         z[i] = b * anchor[i] + (1.0 - b) * (z[i] + (image[i] - z[i]) / averaged)
     scalars[K] = k + 1
-
-
-@inner
-def _is_time(scalars):
-    """Whether to move the anchor."""
-    res, first = scalars[RES], scalars[FIRST]
-    return (
-        res <= SUFFICIENT * first
-        or (res <= NECESSARY * first and res > scalars[LAST])
-        or scalars[K] >= max(8.0, LONG * scalars[TOTAL])
-    )
 
 
 @inner(reduction=True)
