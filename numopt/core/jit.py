@@ -54,20 +54,6 @@ except ImportError:  # the private names moved: run without a cache
     NumbaPickler = pickle.Pickler
     CACHE_AVAILABLE = False
 
-with contextlib.suppress(ImportError, AttributeError):
-    from numba.core import event
-
-    class _CompileClock(event.Listener):  # type: ignore[misc]
-        """Tells the clock of the engine what is spent on compiling."""
-
-        def on_start(self, event: Any) -> None:
-            clock.began()
-
-        def on_end(self, event: Any) -> None:
-            clock.ended()
-
-    event.register("numba:compile", _CompileClock())
-
 MAX_ENTRIES = 4000
 CHECKSUM = 32  # bytes of sha256 ahead of each entry
 # Reductions may be reordered and multiply-adds contracted; NaN and inf keep their meaning.
@@ -133,9 +119,10 @@ def _fastmath(reduction: bool, contract: bool) -> Any:
 
 
 def _in_a_sentence(compile_for: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile, and where a user's block is at fault say so in less than Numba's three pages."""
+    """Compile by the clock; where a user's block is at fault say so in less than three pages."""
 
     def compile_for_args(*args: Any, **kwargs: Any) -> Any:
+        clock.began()
         try:
             return compile_for(*args, **kwargs)
         except (NumbaError, UnsupportedBytecodeError) as error:
@@ -150,6 +137,8 @@ def _in_a_sentence(compile_for: Callable[..., Any]) -> Callable[..., Any]:
                 f"{' and '.join(foreign)} cannot be compiled: {what}{where}; methods of a block "
                 "may use its fields, numbers, NumPy and functions decorated with numba.njit"
             ) from error
+        finally:
+            clock.ended()
 
     return compile_for_args
 
