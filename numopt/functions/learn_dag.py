@@ -79,7 +79,7 @@ def learn_dag(
     random_state : int, optional
         Seed.
     splines : int, optional
-        With "ls": explain a column by sums of functions of its parents, cubic splines with this
+        With "ls" or "bic": explain a column by sums of functions of its parents, cubic splines with this
         many coefficients each; see `DagScore`.
     diagnose : bool, default True
         Warn if standardised data give another least-squares graph, up to 200 columns, and if there

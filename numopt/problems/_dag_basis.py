@@ -31,6 +31,11 @@ class Basis(NamedTuple):
         """Functions of one column, q."""
         return int(self.means.shape[1])
 
+    @property
+    def distinct(self) -> np.ndarray:
+        """How many of them are not 0, for each column."""
+        return self.turn.any(1).sum(1)
+
     def expand(self, X: np.ndarray) -> np.ndarray:
         """Values (n, d q) of all functions at the rows of X."""
         d, q = self.means.shape
@@ -130,8 +135,8 @@ def expanded_order(order: np.ndarray, q: int) -> np.ndarray:
 
 def check(problem: Any) -> None:
     """Refuse what additive models do not go with."""
-    if problem.score != "ls":
-        raise ValueError(f"splines go with score 'ls', not {problem.score!r}")
+    if problem.score not in ("ls", "bic"):
+        raise ValueError(f"splines go with score 'ls' or 'bic', not {problem.score!r}")
     if problem.X is None:
         raise ValueError("splines need the data X, not only gram")
     if problem.targets is not None:

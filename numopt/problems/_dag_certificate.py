@@ -23,8 +23,8 @@ def objective(problem: Any, W: np.ndarray, g: np.ndarray | None = None) -> float
         G = m.grams[m.gram_of, nodes, nodes]
         n = m.counts[m.gram_of]
         fit = float((n / 2 * np.log(np.maximum(v / G, 1e-300))).sum())
-        edges = np.count_nonzero((W != 0) | problem.knowledge.required)
-        return fit + problem.edge_cost * float(edges)
+        edges = (edge_sizes(W) != 0) | problem.knowledge.required
+        return fit + float(problem.edge_costs @ edges.sum(1))
     penalty = penalty_value(problem, W) if problem.alpha else 0.0
     if problem.score == "ls":
         return float(residual_variances(problem, W, g).sum()) / 2 + penalty
@@ -161,7 +161,8 @@ def violations(problem: Any, A: np.ndarray) -> int:
 
 def has_moves(problem: Any) -> bool:
     """Whether the best move is computed: least squares over orders, and edges for "bic"."""
-    return bool(problem.orders_alone or problem.score == "bic")
+    by_edges = problem.score == "bic" and problem.splines is None
+    return bool(problem.orders_alone or by_edges)
 
 
 def best_move(problem: Any, W: np.ndarray, order: np.ndarray, fun: float) -> float:

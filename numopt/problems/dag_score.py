@@ -44,9 +44,9 @@ class DagScore(Problem):
       columns of 0 and 1, and "poisson": :math:`e^{m_{ij}}` in place of the logarithm, for counts;
       :math:`m = X W + b` with the best b.
 
-    With `splines` = q, "ls" explains a column by a sum of functions of its parents, natural cubic
-    splines :math:`f_{i1}, \ldots, f_{iq}` of each column i, of which :math:`f_{i1}` is the column
-    itself:
+    With `splines` = q, "ls" and "bic" explain a column by a sum of functions of its parents,
+    natural cubic splines :math:`f_{i1}, \ldots, f_{iq}` of each column i, of which :math:`f_{i1}`
+    is the column itself:
 
     .. math:: x_j = \sum_i \sum_k C_{(i, k), j} \, f_{ik}(x_i) + e_j, \qquad
        |W_{ij}| = \Big( \sum_k C_{(i, k), j}^2 \Big)^{1/2}
@@ -95,7 +95,8 @@ class DagScore(Problem):
     ridge : float, default 0
         Relative increase of the diagonal of G.
     splines : int, optional
-        Functions q of each parent, with "ls" and the data X; 1 is the linear model.
+        Functions q of each parent, with "ls" or "bic" and the data X; 1 is the linear model. "bic"
+        counts them all: an edge costs q times :math:`\lambda`.
     targets : boolean array of shape (n, d), optional
         Marks the entries of X set by interventions: node j is explained by rows without mark at j.
     fit_intercept : bool, default True
@@ -230,13 +231,12 @@ class DagScore(Problem):
             raise ValueError("score 'bic' needs n_samples beside gram")
         least = int(moments.counts.min())
         parents = min(self.knowledge.max_parents, d - 1) * (self.splines or 1)
-        free = self.ridge or self.alpha or self.score != "ls"
+        free = self.ridge or self.alpha or (self.score != "ls" and self.splines is None)
         if n is not None and parents >= least - 1 and d > 1 and not free:
-            what = f"{d} columns" if self.splines is None else f"{parents} functions"
-            raise ValueError(
-                f"{least} rows fit {what} exactly; give max_parents, ridge or alpha, or use "
-                "score 'bic'"
-            )
+            what, remedy = f"{d} columns", "max_parents, ridge or alpha, or use score 'bic'"
+            if self.splines is not None:
+                what, remedy = f"{parents} functions", "fewer splines, max_parents or ridge"
+            raise ValueError(f"{least} rows fit {what} exactly; give {remedy}")
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[Any], **fields: Any) -> DagScore:
@@ -305,9 +305,16 @@ class DagScore(Problem):
 
     @property
     def edge_cost(self) -> float:
-        """What an edge costs in the score "bic"."""
+        """What a coefficient costs in the score "bic"."""
         n = max(int(self.moments.counts.max()), 1)
         return float(self.bic_weight / 2 * np.log(n) + self.ebic_gamma * np.log(max(self.size, 2)))
+
+    @property
+    def edge_costs(self) -> np.ndarray:
+        """What the edges from each node cost in the score "bic"."""
+        if self.splines is None:
+            return np.full(self.size, self.edge_cost)
+        return self.edge_cost * self.basis.distinct
 
     @property
     def penalties(self) -> np.ndarray:
@@ -318,7 +325,7 @@ class DagScore(Problem):
     def default_solver(self) -> str:  # type: ignore[override]
         """Name of the solver for "auto"."""
         if self.score == "bic":
-            return "exact" if self.size <= 20 else "boss"
+            return "exact" if self.size <= 20 or self.splines is not None else "boss"
         if self.orders_alone:
             return "insertion"
         by_subsets = self.score == "ls" and not self.alpha and self.splines is None

@@ -85,6 +85,50 @@ def local_scores(dets, j, diagonal, n, cost, allowed, required, most, is_bic, ou
 
 
 @kernel
+def group_scores(H, q, j, diagonal, n, costs, allowed, required, most, is_bic, out):
+    """The same where each parent brings q functions; H: their correlations, `costs` of each parent.
+
+    Subsets grow by one node after the other, and the Cholesky factor by q rows for each.
+    """
+    d = H.shape[0] // q
+    L, y = np.zeros((d * q, d * q)), np.zeros(d * q)
+    # By depth: the node tried, numbered without j; the set so far, its cost, what it leaves of j.
+    path, sets = np.full(d + 1, -1, np.int64), np.zeros(d + 1, np.int64)
+    paid, left = np.zeros(d + 1), np.ones(d + 1)
+    out[0] = np.inf if required else (0.0 if is_bic else diagonal / 2)
+    depth = 0
+    while depth >= 0:
+        u = path[depth] + 1
+        if u == d - 1:
+            depth -= 1
+            continue
+        h = u if u < j else u + 1
+        path[depth] = path[depth + 1] = u
+        T = sets[depth + 1] = sets[depth] | 1 << u
+        paid[depth + 1], left[depth + 1] = paid[depth] + costs[h], left[depth]
+        for k in range(q):
+            row = depth * q + k
+            pivot, cov = H[h * q + k, h * q + k], H[h * q + k, j * q]
+            for s in range(row):
+                p = path[s // q]
+                total = H[h * q + k, (p if p < j else p + 1) * q + s % q]
+                for r in range(s):
+                    total -= L[row, r] * L[s, r]
+                L[row, s] = total / L[s, s]
+                pivot -= L[row, s] * L[row, s]
+                cov -= L[row, s] * y[s]
+            L[row, row] = np.sqrt(max(pivot, 1e-13))
+            y[row] = cov / L[row, row]
+            left[depth + 1] -= y[row] * y[row]
+        v, S = max(left[depth + 1], 1e-13), _spread(T, j)
+        if (S & ~allowed) or (required & ~S) or depth + 1 > most:
+            out[T] = np.inf
+        else:
+            out[T] = n / 2 * np.log(v) + paid[depth + 1] if is_bic else v * diagonal / 2
+        depth += 1
+
+
+@kernel
 def least_of_subsets(table):
     """table[T] = least entry over the subsets of T, in place."""
     step = 1

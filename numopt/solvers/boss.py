@@ -122,6 +122,8 @@ class BOSS(Solver):
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         if problem.score != "bic":
             raise TypeError(f"BOSS takes score 'bic', got {problem.score!r}; use 'insertion'")
+        if problem.splines is not None:
+            raise TypeError("BOSS searches linear models; use 'exact' with splines")
         d = problem.size
         exchange = d <= 14 if self.exchange is None else self.exchange
         local = bic.make_local(problem, exchange)

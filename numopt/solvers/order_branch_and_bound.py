@@ -135,6 +135,8 @@ class OrderBranchAndBound(Solver):
             raise TypeError(
                 f"OrderBranchAndBound takes score 'bic', got {problem.score!r}; use 'insertion'"
             )
+        if problem.splines is not None:
+            raise TypeError("OrderBranchAndBound searches linear models; use 'exact' with splines")
         if d > MOST:
             raise ValueError(f"OrderBranchAndBound takes at most {MOST} nodes, got {d}; use 'boss'")
         start = warm.get("x", x0)

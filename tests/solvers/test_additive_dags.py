@@ -195,16 +195,59 @@ def test_functions_that_depend_on_others():
     assert np.isfinite(result.x).all()
 
 
-@pytest.mark.parametrize("method", ["exact", "notears", "golem", "dagma", "lingam"])
+@pytest.mark.parametrize(
+    "method", ["notears", "golem", "dagma", "lingam", "boss", "branch-and-bound"]
+)
 def test_methods_of_linear_models_refuse(method):
+    score = "bic" if method in ("boss", "branch-and-bound") else "ls"
     with pytest.raises(TypeError, match="splines"):
-        numopt.solve(DagScore(nonlinear(0)[0], splines=3), method)
+        numopt.solve(DagScore(nonlinear(0)[0], splines=3, score=score), method)
+
+
+@pytest.mark.parametrize("score", ["bic", "ls"])
+def test_exact_search_over_functions_is_the_best_of_all(score):
+    X, _ = nonlinear(2, d=4, n=120)
+    X[:, 1] = np.sign(X[:, 1])  # two values: one function of three
+    problem = DagScore(X, splines=3, score=score, forbidden=[(0, 2)], max_parents=2)
+    Z, Y, n = problem.basis.expand(X), X - X.mean(0), len(X)
+
+    def node(j, parents):
+        A = Z[:, [3 * i + k for i in parents for k in range(3)]]
+        v = ((Y[:, j] - A @ np.linalg.lstsq(A, Y[:, j], rcond=None)[0]) ** 2).mean()
+        if score == "ls":
+            return v / 2
+        functions = sum(1 if i == 1 else 3 for i in parents)
+        return n / 2 * np.log(v / Y[:, j].var()) + np.log(n) / 2 * functions
+
+    best = np.inf
+    for order in itertools.permutations(range(4)):
+        total = 0.0
+        for t, j in enumerate(order):
+            able = [i for i in order[:t] if (i, j) != (0, 2)]
+            sets = [s for k in range(3) for s in itertools.combinations(able, k)]
+            total += min(node(j, s) for s in sets)
+        best = min(best, total)
+    found = numopt.solve(problem, "exact")
+    assert found.success
+    assert "globally" in found.message
+    assert found.fun == pytest.approx(best, rel=1e-8)
+    assert not found.x[:3, 2].any()
+
+
+def test_bic_counts_functions():
+    X, A = nonlinear(1, d=5, n=800)
+    result = numopt.learn_dag(X, score="bic", splines=4)
+    assert result.success
+    assert hamming_distance(result.adjacency, A) <= 2
+    few = numopt.learn_dag(X, score="bic", splines=4, bic_weight=50.0)
+    assert few.graph.number_of_edges() < result.graph.number_of_edges()
+    assert result.verify(result.problem)
 
 
 BAD = [
     ({"splines": 0}, ValueError, "splines must be >= 1"),
     ({"splines": 2.5}, TypeError, "splines must be an integer"),
-    ({"splines": 3, "score": "bic"}, ValueError, "splines go with score 'ls'"),
+    ({"splines": 3, "score": "poisson"}, ValueError, "splines go with score 'ls' or"),
     ({"splines": 3, "fit_intercept": False}, ValueError, "fit_intercept=True"),
     ({"splines": 3, "targets": np.zeros((600, 6), bool)}, ValueError, "targets"),
     ({"splines": 150}, ValueError, "600 rows fit 750 functions exactly"),
