@@ -9,6 +9,7 @@ import numpy as np
 from numopt.core.jit import inner, kernel
 from numopt.linalg.cones import Product, project_into
 from numopt.linalg.sparse import CSR, row_axpy, row_dot
+from numopt.problems._qp_kernels import ROUNDED, row_size
 
 
 class Arrays(NamedTuple):
@@ -101,35 +102,42 @@ def reaches(data):
 
 @kernel(contract=True)
 def farkas_residual(data, y):
-    """Move y into the dual cone, scaled to largest magnitude 1; (-b'y, |A'y|, rounding)."""
+    """Move y into the dual cone, scaled to largest magnitude 1.
+
+    Returns (-b'y, |A'y|, the same relative to the largest entry of its column, rounding).
+    """
     A, b = data.A, data.b
     project_into(data.cones, y, True, y)
-    largest, value, terms, residual = 0.0, 0.0, 0.0, 0.0
+    largest, value, terms, residual, relative = 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(y.size):
         largest = _largest(largest, y[i])
     if not (largest > 0 and largest < np.inf):
-        return -1.0, np.inf, 0.0
+        return -1.0, np.inf, np.inf, 0.0
     for i in range(y.size):
         y[i] /= largest
         value -= b[i] * y[i]
         terms += abs(b[i] * y[i])
     for j in range(data.q.size):
-        residual = _largest(residual, row_dot(A, j, y))
-    return value, residual, terms * 1e-15
+        r = row_dot(A, j, y)
+        residual = _largest(residual, r)
+        if r != 0:
+            relative = _largest(relative, r / row_size(A, j))
+    return value, residual, relative, terms * 1e-15
 
 
 @kernel(contract=True)
 def ray_residual(data, rows, d):
-    """Scale a ray in place to largest magnitude 1; return (-q'd, |Pd|, violation, rounding).
+    """Scale a ray in place to largest magnitude 1.
 
-    The violation is how far -Ad lies outside the cone, relative to the largest entry of each row.
+    Returns (-q'd, |Pd|, violation, relative residual, rounding). The violation is how far -Ad lies
+    outside the cone, relative to the largest entry of each row, as are both in the residual.
     """
     P, A, q, b, cones = data
     largest = 0.0
     for j in range(d.size):
         largest = _largest(largest, d[j])
     if not (largest > 0 and largest < np.inf):
-        return -1.0, np.inf, np.inf, 0.0
+        return -1.0, np.inf, np.inf, np.inf, 0.0
     Ad, near = np.zeros(b.size), np.empty(b.size)
     slope, terms, curved, violation = 0.0, 0.0, 0.0, 0.0
     for j in range(d.size):
@@ -137,10 +145,14 @@ def ray_residual(data, rows, d):
         row_axpy(A, j, -d[j], Ad)
         slope -= q[j] * d[j]
         terms += abs(q[j] * d[j])
+    relative, most = 0.0, np.abs(P.data).max() if P.data.size else 0.0
     for j in range(d.size):
-        curved = _largest(curved, row_dot(P, j, d))
+        r = row_dot(P, j, d)
+        curved = _largest(curved, r)
+        if r != 0:
+            relative = _largest(relative, r / max(row_size(P, j), ROUNDED * most))
     project_into(cones, Ad, False, near)
     for i in range(b.size):
         if Ad[i] != near[i]:
             violation = _largest(violation, (Ad[i] - near[i]) / rows[i])
-    return slope, curved, violation, terms * 1e-15
+    return slope, curved, violation, max(relative, violation), terms * 1e-15

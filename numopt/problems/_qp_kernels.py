@@ -9,6 +9,12 @@ import numpy as np
 from numopt.core.jit import inner, kernel
 from numopt.linalg.sparse import CSR, row_axpy, row_dot
 
+# What proofs leave has to be this much less than their tolerance in units of the largest entry of
+# its row or column: far away, small entries decide.
+STRICTER = 100.0
+# Rows of P below this part of its largest entry are taken for what is left of sums that cancel.
+ROUNDED = 1e-13
+
 
 class Arrays(NamedTuple):
     """A quadratic program as kernels see it."""
@@ -142,6 +148,15 @@ def reaches(data):
             if abs(b) < np.inf:
                 reach = max(reach, abs(b))
     return reach, rows
+
+
+@inner
+def row_size(M, i):
+    """Largest magnitude in row i."""
+    largest = 0.0
+    for k in range(M.indptr[i], M.indptr[i + 1]):
+        largest = max(largest, abs(M.data[k]))
+    return largest
 
 
 @kernel(contract=True)

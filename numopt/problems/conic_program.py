@@ -15,6 +15,7 @@ from numopt.linalg.cones import Product
 from numopt.linalg.sparse import CSR
 from numopt.problems import _cone_kernels as kernels
 from numopt.problems._base import Problem
+from numopt.problems._qp_kernels import STRICTER
 from numopt.problems.quadratic_program import PROOF_TOL, QuadraticProgram
 
 # A point counts as feasible, for a ray to start from, if it misses the cones by this much.
@@ -210,11 +211,12 @@ class ConicProgram(Problem):
     def repaired_farkas(self, y: Any) -> tuple[np.ndarray, Certificate]:
         """Multipliers moved into the dual cone and scaled to 1, and their certificate."""
         y = self._vector(y, "y", self.n_rows).copy()
-        value, r, rounding = kernels.farkas_residual(self.arrays, y)
+        value, r, relative, rounding = kernels.farkas_residual(self.arrays, y)
+        residual = _ratio(r * (1 + self._reaches[0]), value, rounding)
         entries = {
             "residual": Entry(
-                _ratio(r * (1 + self._reaches[0]), value, rounding),
-                "max |A'y| (1 + reach of b) / value",
+                max(residual, STRICTER * relative),
+                "max(|A'y| (1 + reach of b) / value, 100 |A'y| per column)",
                 tol=PROOF_TOL,
             ),
             "value": Entry(value, "-b'y for y in the dual cone, up to 1", gate=False),
@@ -239,12 +241,13 @@ class ConicProgram(Problem):
         """A ray scaled to 1, and its certificate."""
         d = self._vector(ray, "ray", self.size).copy()
         reach, rows = self._reaches
-        value, curved, violation, rounding = kernels.ray_residual(self.arrays, rows, d)
+        value, curved, violation, relative, rounding = kernels.ray_residual(self.arrays, rows, d)
         residual = max(curved * (1 + reach), violation * np.abs(self.q).max(initial=0.0))
         entries = {
             "residual": Entry(
-                _ratio(residual, value, rounding),
-                "max(|Pd| (1 + reach of b), |q| distance of -Ad to K per row) / value",
+                max(_ratio(residual, value, rounding), STRICTER * relative),
+                "max(|Pd| (1 + reach of b) / value, |q| distance of -Ad to K per row / value, "
+                "100 of both per row)",
                 tol=PROOF_TOL,
             ),
             "value": Entry(value, "-q'd for |d| = 1", gate=False),

@@ -405,3 +405,22 @@ def test_large_cones_stay_sparse():
     result = optimal(InteriorPointConic().solve(problem), problem)
     np.testing.assert_allclose(result.x, n**-0.5, atol=1e-7)
     assert prepare(problem).analysis.nnz < 10 * n
+
+
+FAR = {  # solvable, with solutions some 1e9 away, where the small entries decide
+    "curvature": ([[1.0, 0.0], [0.0, 1e-9]], [1.0, -1.0], -np.eye(2), [0.0, 0.0], {"nonneg": 2}),
+    "cone": (np.diag([1e-9, 1.0, 1.0]), [-1.0, 0, 0], -np.eye(3), np.zeros(3), {"soc": [3]}),
+    "slope": (None, [-1.0, 0.0], [[1e-9, -1.0], [0, 1], [-1, 0], [0, -1]], [1.0, 5, 0, 0],
+              {"nonneg": 4}),
+    "row": (np.eye(2), [1.0, 0.0], [[-1e-9, -1.0], [0, 1]], [-1.0, 0], {"nonneg": 2}),
+    "equations": (np.eye(2), [1.0, 0.0], [[1.0, 1.0], [1.0, 1 + 1e-9]], [0.0, 1.0], {"zero": 2}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", [InteriorPointConic(), ConicSplitting(max_iter=2000)])
+@pytest.mark.parametrize("name", FAR)
+def test_small_entries_are_no_rounding(name, solver):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", numopt.ConvergenceWarning)
+        result = solver.solve(ConicProgram(*FAR[name]))
+    assert result.status not in (2, 3), result
