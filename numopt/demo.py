@@ -136,6 +136,20 @@ def _cases() -> Iterator[Case]:
         lambda w: float(w @ P @ w / 2 + q @ w),
     )
 
+    # Least absolute deviations: t is at least the magnitude of each residual.
+    n, p = X.shape
+    above = np.block([[X, -np.eye(n)], [-X, -np.eye(n)]])
+    absolute = np.r_[np.zeros(p), np.ones(n)], above, np.r_[centred, -centred]
+    free = [(None, None)] * p + [(0.0, None)] * n
+    yield Case(
+        "least absolute deviations by linprog",
+        above.shape,
+        lambda: numopt.linprog(*absolute, bounds=free),
+        "SciPy linprog",
+        lambda: linprog(*absolute, bounds=free),
+        lambda peer: peer.fun,
+    )
+
     signs = 2.0 * labels - 1.0
 
     def ridge_logistic(w: Any) -> Any:

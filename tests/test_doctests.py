@@ -41,7 +41,7 @@ def public_names():
                 yield f"{package}.{name}"
     for cls in solvers.all_solvers():
         yield f"solvers.{cls.__name__}"
-    yield from ("solve", "block", "learn_dag", "minimize", "solve_linear")
+    yield from ("solve", "block", "learn_dag", "linprog", "minimize", "quadprog", "solve_linear")
     yield from ("fixed_point", "solve_game", "solve_vi")
 
 

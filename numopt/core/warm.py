@@ -36,6 +36,7 @@ def warm_cache(verbose: int = 0) -> int:
     from numopt import losses, penalties, problems
     from numopt.core import jit
     from numopt.core.engine import ConvergenceWarning, solve
+    from numopt.functions.linprog import linprog
     from numopt.functions.minimize import minimize
     from numopt.functions.solve_game import solve_game
     from numopt.functions.solve_linear import solve_linear
@@ -62,6 +63,7 @@ def warm_cache(verbose: int = 0) -> int:
         )
         for loss, penalty in models
     }
+    jobs["linprog"] = partial(linprog, [1.0, 1.0], [[-1.0, -2.0]], [-2.0], method="halpern-pdhg")
     jobs["minimize"] = partial(minimize, lambda x: x @ x, np.ones(3), jac=lambda x: 2 * x)
     jobs["solve_game"] = partial(solve_game, X[:5])
     jobs["solve_linear"] = partial(solve_linear, np.eye(4), np.ones(4), method="cg")
