@@ -9,7 +9,7 @@ from numopt import solvers
 from numopt.core.engine import Solver, pick, run
 from numopt.core.report import warn_unmet
 from numopt.core.result import Result, Status
-from numopt.core.validate import as_vector, require_choice, require_positive
+from numopt.core.validate import as_vector, require_choice, require_length, require_positive
 from numopt.problems.quadratic_program import QuadraticProgram
 
 METHODS = ("auto", "ipm", "admm")
@@ -83,12 +83,14 @@ def quadprog(
     """
     require_choice(method, METHODS, "method")
     require_positive(tol, "tol")
+    if not isinstance(options, dict | None):
+        raise TypeError(f"options must be a dict, got {type(options).__name__}")
     problem = QuadraticProgram(P, q, A, l, u, lb, ub)
     start = {}
     if x0 is not None:
-        start["x"] = as_vector(x0, "x0", float)
+        start["x"] = require_length(as_vector(x0, "x0", float), problem.size, "x0")
     if y0 is not None:
-        start["y"] = as_vector(y0, "y0", float)
+        start["y"] = require_length(as_vector(y0, "y0", float), problem.n_rows, "y0")
     return solve_quadratic(problem, method, start, {"tol": tol, **(options or {})})
 
 

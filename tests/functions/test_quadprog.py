@@ -190,6 +190,11 @@ def test_bad_types_and_options():
         numopt.quadprog(I2, [1, 1], method="simplex")
     with pytest.raises(TypeError, match="did you mean 'max_iter'"):
         numopt.quadprog(I2, [1, 1], options={"max_itr": 3})
+    with pytest.raises(TypeError, match="options must be a dict, got list"):
+        numopt.quadprog(I2, [1, 1], options=[3])
+    for start in ({"x0": [1.0]}, {"y0": [1.0]}):
+        with pytest.raises(ValueError, match=f"{next(iter(start))} has 1 entries, expected"):
+            numopt.quadprog(I2, [1, 1], method="admm", **start)
 
 
 @pytest.mark.parametrize("seed", range(4))
