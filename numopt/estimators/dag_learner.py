@@ -47,8 +47,8 @@ class DAGLearner(BaseEstimator):
     bic_weight : float, default 1
         Multiplies the cost of an edge in BIC.
     splines : int, optional
-        With "ls" or "bic": additive models, functions of the parents with this many coefficients each;
-        `adjacency_` and `weights_` hold the sizes of the functions.
+        With "ls" or "bic": additive models, functions of the parents with this many coefficients
+        each; `adjacency_` and `weights_` hold the sizes of the functions.
     random_state : int, optional
         Seed.
     solver_options : dict, optional
