@@ -26,6 +26,11 @@ class Operator(Block):
         return None
 
     @property
+    def nnz(self) -> int:
+        """Numbers that an evaluation reads: those of its matrices."""
+        return 0
+
+    @property
     def lipschitz(self) -> float | None:
         """Lipschitz constant, None if it is not known."""
         return None

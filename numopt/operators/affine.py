@@ -65,6 +65,11 @@ class Affine(Operator):
         return int(self.q.size)
 
     @property
+    def nnz(self) -> int:
+        """Those of M."""
+        return int(self.M.nnz)
+
+    @property
     def lipschitz(self) -> float:
         """Largest singular value of M."""
         return float(self.M.norm())

@@ -48,6 +48,11 @@ class ForwardBackward(Operator):
         size: int | None = self.F.size
         return size
 
+    @property
+    def nnz(self) -> int:
+        """Those of F."""
+        return int(self.F.nnz)
+
     def __call__(self, z: Any) -> np.ndarray:
         """J(z - step F(z))."""
         return np.asarray(self.G.prox(z - self.step * self.F(z), self.step))

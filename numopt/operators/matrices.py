@@ -35,6 +35,12 @@ class LinearMap(Block):
         shape: tuple[int, int] = self.explicit.shape
         return shape
 
+    @property
+    def nnz(self) -> int:
+        """Numbers stored."""
+        explicit = self.explicit
+        return int(explicit.nnz if sp.issparse(explicit) else explicit.size)
+
     def norm(self) -> float:
         """Largest singular value, from above by at most a thousandth."""
         from numopt.linalg import spectral_norm
@@ -159,6 +165,11 @@ class NoMatrix(Block):
 
     def add_row(self, i, a, out):
         pass
+
+    @property
+    def nnz(self) -> int:
+        """None are stored."""
+        return 0
 
     def matvec(self, x: Any) -> Any:
         """0."""

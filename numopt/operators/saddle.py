@@ -86,6 +86,11 @@ class Saddle(Operator):
         return self.size
 
     @property
+    def nnz(self) -> int:
+        """Those of A, twice, and of H and K."""
+        return int(2 * self.A.nnz + self.H.nnz + self.K.nnz)
+
+    @property
     def lipschitz(self) -> float:
         """Largest singular value of the matrix of F, or a bound of it."""
         norms = [0.0 if isinstance(M, NoMatrix) else M.norm() for M in (self.H, self.K)]

@@ -160,8 +160,8 @@ class MapSolver(Solver):
         return "F is not monotone: its matrix has a negative symmetric part."
 
     def work(self, problem: Any) -> float:
-        entries = getattr(getattr(problem, "F", getattr(problem, "T", None)), "work", 0.0)
-        return float(entries) + 20.0 * problem.size
+        operator = problem.T if hasattr(problem, "contraction") else problem.F
+        return float(getattr(operator, "nnz", 0)) + 20.0 * problem.size
 
     def _verdict(self, state: State) -> bool | None:
         """Whether T has a fixed point, as far as iterations show; None where they do not."""

@@ -204,7 +204,7 @@ class AnchoredExtragradient(Solver):
         return "F is not monotone: its matrix has a negative symmetric part."
 
     def work(self, problem: Any) -> float:
-        return 30.0 * problem.size + (problem.size**2 if problem.compiled else 0.0)
+        return 2.0 * getattr(problem.F, "nnz", 0) + 30.0 * problem.size
 
 
 @kernel
