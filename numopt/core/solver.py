@@ -214,6 +214,7 @@ def pick(solver: Any, problem: Any, options: dict[str, Any]) -> Solver:
     if name is None:
         raise TypeError(f"problem must be one of numopt.problems, got {type(problem).__name__}")
     cls = solvers.by_name(name)
+    options = {**solvers.preset(name), **options}
     if not options:
         if cls not in _plain:
             _plain[cls] = cls()

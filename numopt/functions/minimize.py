@@ -31,7 +31,6 @@ _SPELLINGS = {
 }
 # What SciPy's methods can do for constraints until our own do.
 _FOR_CONSTRAINTS = "'SLSQP', 'trust-constr', 'COBYQA' or 'COBYLA'"
-_PROJECTIONS = ("prox_1d", "prox_into", "prox", "project")
 
 
 def minimize(
@@ -67,7 +66,8 @@ def minimize(
     ``penalty``                        accelerated proximal gradient                   "prox-grad"
     ``constraints``                    none yet: name one of SciPy's                   --
     ``domain`` without ``jac``         none yet: ask for differences, jac="2-point"    --
-    ``domain`` with ``jac``            accelerated projected gradient                  "prox-grad"
+    ``domain`` with ``jac``            accelerated projected gradient if it has a      "prox-grad",
+                                       cheap projection, else Frank-Wolfe              "frank-wolfe"
     ``hess`` or ``hessp``              regularised Newton, projected at bounds         "newton"
     nothing more                       L-BFGS, projected at bounds                     "lbfgs"
     ================================== =============================================== ============
@@ -82,7 +82,8 @@ def minimize(
     args : tuple, optional
         Further arguments of `fun` and its derivatives.
     method : str, Solver or callable, optional
-        - "lbfgs", "newton", "prox-grad" (or "fista"), "nonconvex-ag": methods of
+        - "lbfgs", "newton", "prox-grad" (or "fista"), "nonconvex-ag", and with `domain`
+          "frank-wolfe", "corrective-fw", "bpcg", "pairwise-fw", "away-fw": methods of
           `numopt.solvers`; an instance of a solver is used as it is;
         - a method of SciPy in any case ("BFGS", "L-BFGS-B", "Nelder-Mead", "SLSQP",
           "trust-constr", ...) or a callable, SciPy's custom method: passed to
@@ -221,6 +222,8 @@ def _solve(
     options: dict[str, Any],
 ) -> Result:
     """Solve with a solver of ours: an instance, a name, or None to choose one."""
+    from numopt import solvers
+
     if some(constraints):
         raise ValueError(
             "no method of ours serves constraints yet: name one of SciPy's that does, "
@@ -231,6 +234,7 @@ def _solve(
         raise ValueError(f"'x0' must only have one dimension. It has shape {x0.shape}.")
     fields = _translated(options)
     block = _block(method, penalty, domain, bounds, jac)
+    preset = solvers.preset(method) if isinstance(method, str) else {}
     method = _choice(method, block, hess is not None or hessp is not None)
     if "Smooth" not in method.accepts and "SmoothComposite" in method.accepts and block is None:
         block = _bounded(None, bounds)
@@ -250,7 +254,9 @@ def _solve(
         from numopt.problems.smooth_composite import SmoothComposite
 
         problem = SmoothComposite(fun, block, **common)
-    solver = engine.pick(method() if isinstance(method, type) else method, problem, fields)
+    if isinstance(method, type):
+        method, fields = method(), {**preset, **fields}
+    solver = engine.pick(method, problem, fields)
     result = engine.run(solver, problem, x0, callback=_adapted(callback))
     _add_derivatives(result, problem)
     return result
@@ -262,7 +268,12 @@ def _choice(method: Any, block: Any, curvature: bool) -> Any:
 
     if method is None:  # by attribute: only the module wanted is imported
         method = solvers.Newton if curvature else solvers.LBFGS
-        return method if block is None else solvers.ProximalGradient
+        if block is None:
+            return method
+        from numopt.sets._base import HostSet
+
+        projects = not isinstance(block, HostSet)
+        return solvers.ProximalGradient if projects else solvers.FrankWolfe
     chosen = solvers.by_name(method) if isinstance(method, str) else method
     kind = "Smooth" if block is None else "SmoothComposite"
     if kind == "SmoothComposite" and kind not in chosen.accepts:
@@ -296,11 +307,6 @@ def _block(method: Any, penalty: Any, domain: Any, bounds: Any, jac: Any) -> Any
     if not is_set(domain):
         hint = "; a penalty goes to penalty=" if is_block(domain) else ""
         raise TypeError(f"domain must be a set from numopt.sets, got {type(domain).__name__}{hint}")
-    if not any(domain.offers(name) for name in _PROJECTIONS):
-        raise ValueError(
-            f"domain: {type(domain).__name__} has no projection, and Frank-Wolfe methods, which do "
-            "without, are not there yet"
-        )
     if method is None and (jac is None or jac is False):
         raise ValueError(
             "domain without jac asks for a zeroth-order method, which is not there yet; "

@@ -13,14 +13,13 @@ from numopt.core.block import is_block
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_vector, require_length
 from numopt.problems._oracle import Calls, Oracle, relative_scale
+from numopt.problems.set_constrained import OUTSIDE, gap_entries
 from numopt.sets import Box, ConvexSet
 from numopt.sets._base import is_set
 
 KKT = "max_j dist(-g_j, d phi_j(x)) / s, s = max(1, |F| / max(1, |x|_inf))"
 FIXED_POINT = "|x - prox(x - t g)|_inf / (t s), prox with step t = 1/s"
 FIXED_POINT_L = "|x - prox(x - t g)|_inf / (t s), prox with step t = 1/max(s, L)"
-FW_GAP = "max {g'(x - v) : v in the set} / max(1, |f|)"
-OUTSIDE = "|x - P(x)|_inf / max(1, |x|_inf)"
 POWER_STEPS = 8  # gradients spent on the curvature where nobody gives it
 
 
@@ -39,10 +38,12 @@ class SmoothComposite(Oracle):
       the solver found (`curvature` of the result);
     - for sets ``outside``: :math:`\|x - P(x)\|_\infty / \max(1, \|x\|_\infty)`, and the
       Frank-Wolfe gap ``fw_gap``: :math:`\max_{v} g^T (x - v) / \max(1, |f|)`, v in the set; for
-      unbounded sets and those without a linear minimisation oracle ``fixed_point`` instead.
+      unbounded sets and those without a linear minimisation oracle ``fixed_point`` instead. Sets
+      without a projection measure how far x is outside by their own `violation`.
 
     Without penalty and set ``kkt`` is ``stationarity`` of `Smooth`. For a convex f the gap bounds
-    f(x) - min f; f is not known to be convex, so the claim made is of a stationary point.
+    f(x) - min f; f is not known to be convex unless `convex` says so, so the claim made is of a
+    stationary point.
 
     Parameters
     ----------
@@ -58,6 +59,8 @@ class SmoothComposite(Oracle):
         Further arguments of `fun` and `jac`.
     rel_step : float or array of shape (n,), optional
         Relative steps of the differences.
+    convex : bool, default False
+        Whether f is known to be convex: with a convex penalty or set the claim is then global.
 
     Attributes
     ----------
@@ -92,6 +95,7 @@ class SmoothComposite(Oracle):
     jac: Any = None
     args: Any = ()
     rel_step: Any = None
+    convex: bool = False
     _calls: Calls = field(init=False, repr=False, default_factory=Calls)
 
     def __post_init__(self) -> None:
@@ -133,7 +137,12 @@ class SmoothComposite(Oracle):
     @property
     def bounded(self) -> bool:
         """Whether linear functions have minima over the set, and it can tell."""
-        return self.reach(1) < np.inf
+        return self.is_set and bool(getattr(self.penalty, "bounded", False))
+
+    @property
+    def kind(self) -> str:
+        """What a met certificate claims."""
+        return "global" if self.convex and self.penalty.convex else "stationary"
 
     def reach(self, n: int) -> float:
         """Diameter in n dimensions of a set with a linear minimisation oracle, else inf."""
@@ -173,32 +182,33 @@ class SmoothComposite(Oracle):
         fun = f if self.is_set else f + self.penalty.value(x)
         if not (math.isfinite(f) and np.isfinite(g).all()):
             formula = "the function or its gradient is not finite"
-            return Certificate("stationary", {self.gate: Entry(math.nan, formula)}, fun)
+            return Certificate(self.kind, {self.gate: Entry(math.nan, formula)}, fun)
         scale = relative_scale(x, fun)
         if self.is_set:
-            return Certificate("stationary", self._entries_of_set(x, f, g, scale), fun)
+            return Certificate(self.kind, self._entries_of_set(x, f, g, scale), fun)
         if self.gate == "kkt":
             distance = self.penalty.subdiff_distance(x, g) / scale
-            return Certificate("stationary", {"kkt": Entry(distance, KKT)}, fun)
+            return Certificate(self.kind, {"kkt": Entry(distance, KKT)}, fun)
         formula, step = FIXED_POINT, 1.0 / scale
         if not self.penalty.convex:
             largest = self._curvature(x, g) if curvature is None else float(curvature)
             formula, step = FIXED_POINT_L, 1.0 / max(scale, largest)
         residual = self._fixed_point(x, g, step) / scale
-        return Certificate("stationary", {"fixed_point": Entry(residual, formula)}, fun)
+        return Certificate(self.kind, {"fixed_point": Entry(residual, formula)}, fun)
 
     def _entries_of_set(
         self, x: np.ndarray, f: float, g: np.ndarray, scale: float
     ) -> dict[str, Entry]:
-        largest = max(1.0, float(np.abs(x).max(initial=0.0)))
-        outside = float(np.abs(x - self.penalty.project(x)).max(initial=0.0)) / largest
-        entries = {"outside": Entry(outside, OUTSIDE)}
-        bounded = self.bounded
+        bounded, penalty = self.bounded, self.penalty
         if bounded:
-            gap = float(g @ (x - self.penalty.lmo(g))) / max(1.0, abs(f))
-            entries["fw_gap"] = Entry(gap, FW_GAP)
-        residual = self._fixed_point(x, g, 1.0 / scale) / scale
-        entries["fixed_point"] = Entry(residual, FIXED_POINT, gate=not bounded)
+            entries = gap_entries(penalty, x, f, g)
+        else:
+            largest = max(1.0, float(np.abs(x).max(initial=0.0)))
+            outside = float(np.abs(x - penalty.project(x)).max(initial=0.0)) / largest
+            entries = {"outside": Entry(outside, OUTSIDE)}
+        if any(penalty.offers(name) for name in ("prox_1d", "prox_into", "prox", "project")):
+            residual = self._fixed_point(x, g, 1.0 / scale) / scale
+            entries["fixed_point"] = Entry(residual, FIXED_POINT, gate=not bounded)
         return entries
 
     def _fixed_point(self, x: np.ndarray, g: np.ndarray, step: float) -> float:

@@ -13,6 +13,12 @@ from typing import Any
 
 # Names that mean a solver with settings, as SciPy users know them.
 _ALIASES = {"fista": "prox-grad"}
+_PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "corrective-fw": ("frank-wolfe", {"variant": "corrective"}),
+    "bpcg": ("frank-wolfe", {"variant": "blended"}),
+    "pairwise-fw": ("frank-wolfe", {"variant": "pairwise"}),
+    "away-fw": ("frank-wolfe", {"variant": "away"}),
+}
 
 
 def _modules() -> dict[str, str]:
@@ -66,7 +72,7 @@ _by_name: dict[str, Any] = {}
 
 def by_name(name: str) -> Any:
     """The solver class with this `name`, or class name."""
-    name = _ALIASES.get(name, name)
+    name = _PRESETS[name][0] if name in _PRESETS else _ALIASES.get(name, name)
     if name not in _by_name:
         module = name.replace("-", "_")
         named = module in _modules().values()  # then there is no need to import the others
@@ -80,6 +86,11 @@ def by_name(name: str) -> Any:
         hint = f"did you mean {near[0]!r}?" if near else f"known: {known}"
         raise ValueError(f"solver {name!r} is not known; {hint}")
     return _by_name[name]
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The fields that a name sets, such as "away-fw" the variant of `FrankWolfe`."""
+    return dict(_PRESETS[name][1]) if name in _PRESETS else {}
 
 
 def accepting(kind: str, problem: Any = None) -> list[str]:
