@@ -124,6 +124,11 @@ class MonotoneInclusion(Mapped):
                 raise TypeError(
                     f"project must be a set, got the penalty {type(value).__name__}; give prox="
                 )
+            if not getattr(value, "has_projection", True):
+                raise ValueError(
+                    f"{name} is {type(value).__name__}, which has no projection; take a method "
+                    "that needs its linear oracle alone"
+                )
             if not value.convex:
                 raise ValueError(
                     f"{name} is {type(value).__name__}, which is not convex: its subdifferential "
@@ -155,7 +160,11 @@ class MonotoneInclusion(Mapped):
     @property
     def compiled(self) -> bool:
         """Whether kernels can call F and the resolvent."""
-        return is_block(self.F) and (self.G is None or is_block(self.G))
+        G = self.G
+        proxes = ("prox_into", "prox_1d", "prox", "project")
+        return is_block(self.F) and (
+            G is None or (is_block(G) and any(G.offers(method) for method in proxes))
+        )
 
     @property
     def split(self) -> Any:
@@ -193,6 +202,8 @@ class MonotoneInclusion(Mapped):
         if G is None:
             return v
         if is_block(G):
+            if self.project is not None and hasattr(G, "project"):
+                return np.asarray(G.project(v))
             return np.asarray(G.prox(v, step))
         if self.project is not None:
             return self._call(G, v, "project")

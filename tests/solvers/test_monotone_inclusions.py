@@ -10,7 +10,7 @@ from numopt.calculus import SeparableSum
 from numopt.operators import Affine, Components, Saddle
 from numopt.penalties import L1
 from numopt.problems import MatrixGame, MonotoneInclusion
-from numopt.sets import Box, Simplex
+from numopt.sets import Birkhoff, Box, Product, Simplex
 from numopt.solvers import AnchoredExtragradient, VarianceReducedHalpern
 from numopt.solvers._game_simplex import solve_game_exactly
 from numopt.solvers.anchored_extragradient import FZ, Z
@@ -392,3 +392,15 @@ def test_methods_of_the_front_door(method, solver):
     result = numopt.solve_vi(None, [0.0, 0.0], components=components, cocoercive=True)
     assert result.solver.startswith("VarianceReducedHalpern")
     np.testing.assert_allclose(result.x, [1.0, -1.0], atol=1e-5)
+
+
+def test_sets_that_run_in_python():
+    R = np.random.default_rng(1).standard_normal((5, 4))
+    both = Product([Simplex(), Simplex()], [4, 5])
+    result = numopt.solve_vi(Saddle(R), np.full(9, 0.2), project=both, tol=1e-8)
+    compiled = SeparableSum([Simplex(), Simplex()], [4, 5])
+    same = numopt.solve_vi(Saddle(R), np.full(9, 0.2), project=compiled, tol=1e-8)
+    assert result.nit == same.nit
+    np.testing.assert_allclose(result.x, same.x, atol=1e-9)
+    with pytest.raises(ValueError, match="project is Birkhoff, which has no projection"):
+        numopt.solve_vi(lambda z: z, np.zeros(4), project=Birkhoff(2))
