@@ -106,7 +106,7 @@ class Highs(Solver):
 
     def at_once(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
         """Run HiGHS before there is a loop; what it found is kept for the loop if need be."""
-        if self.max_iter == 0 or problem.crossed() is not None:
+        if self.max_iter == 0 or problem.A.nnz >= LARGE or problem.crossed() is not None:
             return None
         if warm or x0 is not None:
             given = _start(problem, x0, warm)
@@ -275,14 +275,23 @@ def _run_model(model: Any, entries: int) -> None:
         model.run()
         return
     model.HandleUserInterrupt = True
-    worker = threading.Thread(target=model.run, daemon=True)
-    worker.start()
+    over = threading.Event()  # Ctrl-C in Thread.join makes it forget that the thread runs
+
+    def work() -> None:
+        try:
+            model.run()
+            # HiGHS keeps threads of its own for each that it runs in: they have to end before it.
+            model.resetGlobalScheduler(True)
+        finally:
+            over.set()
+
+    threading.Thread(target=work, daemon=True).start()
     try:
-        while worker.is_alive():
-            worker.join(0.1)
+        while not over.wait(0.1):
+            pass
     except BaseException:
         model.cancelSolve()
-        worker.join()
+        over.wait()
         raise
 
 

@@ -1,8 +1,13 @@
 # ruff: noqa: E741
 """Highs and HalpernPDHG: what the table of solvers does not ask."""
 
+import os
+import subprocess
+import sys
+import textwrap
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,6 +184,30 @@ def test_large_problems_can_be_stopped_and_solved():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", numopt.ConvergenceWarning)
         assert Highs(max_iter=3, algorithm="simplex").solve(problem).status == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("how", ["return", "raise"])
+def test_highs_is_interrupted(how):
+    script = f"""
+        import os, signal, threading
+        from numopt.solvers import Highs
+        from tests.solvers.test_linear_programs import transport
+
+        problem = transport(400)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            print(Highs(on_interrupt={how!r}).solve(problem).status.name)
+        except KeyboardInterrupt:
+            print("raised")
+    """
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True,
+        cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr  # HiGHS' threads have ended, too
+    assert done.stdout == ("raised\n" if how == "raise" else "INTERRUPTED\n")
 
 
 def test_small_entries_count():
