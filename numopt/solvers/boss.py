@@ -121,7 +121,9 @@ class BOSS(Solver):
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         if problem.score != "bic":
-            raise TypeError(f"BOSS takes score 'bic', got {problem.score!r}; use 'insertion'")
+            raise TypeError(
+                f"BOSS takes score 'bic', got {problem.score!r}; use 'insertion' for 'ls', else 'topo'"
+            )
         if problem.splines is not None:
             raise TypeError("BOSS searches linear models; use 'exact' with splines")
         d = problem.size

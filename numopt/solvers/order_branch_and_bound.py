@@ -133,7 +133,8 @@ class OrderBranchAndBound(Solver):
         d = problem.size
         if problem.score != "bic":
             raise TypeError(
-                f"OrderBranchAndBound takes score 'bic', got {problem.score!r}; use 'insertion'"
+                f"OrderBranchAndBound takes score 'bic', got {problem.score!r}; "
+                "use 'insertion' for 'ls', else 'topo'"
             )
         if problem.splines is not None:
             raise TypeError("OrderBranchAndBound searches linear models; use 'exact' with splines")
