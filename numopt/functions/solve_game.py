@@ -67,10 +67,8 @@ def solve_game(
     require_positive(tol, "tol")
     game = MatrixGame(A, payoff)
     solver: Solver
-    if method == "auto":
-        large = not game.explicit or game.entries > LARGE
-        method = "pdhg" if large else "auto"
-    if method == "pdhg":
+    large = not game.explicit or game.entries > LARGE
+    if method == "pdhg" or (method == "auto" and large):
         solver = GamePDHG(tol=tol, max_iter=200_000)
     elif method == "exact":
         if not game.explicit:

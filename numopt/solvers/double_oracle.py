@@ -17,6 +17,8 @@ from numopt.solvers.game_pdhg import GamePDHG, point, start
 ROUNDING = 1e-13
 # Games of so many entries are tried as a whole, with so many pivots.
 TRIED, FEW_PIVOTS = 1_000_000, 50
+# First-order iterations at most where these are to finish.
+FIRST_ORDER = 100_000
 
 
 @dataclass
@@ -157,19 +159,20 @@ class DoubleOracle(Solver):
 
     def _seed(self, problem: Any, state: State) -> bool:
         """Rows and columns played by a first-order method; whether that is to finish the job."""
-        many = max(np.count_nonzero(state.x), np.count_nonzero(state.y))
-        if self.seed_iterations and many > 1:
+        finishes = False
+        if self.seed_iterations and max(np.count_nonzero(state.x), np.count_nonzero(state.y)) > 1:
             met = self._iterate(problem, state, self.seed_iterations)
-            few = min(np.count_nonzero(state.x), np.count_nonzero(state.y))
-            if problem.explicit and few > self.large_support and not met:
-                self._iterate(problem, state, 100_000)
+            least = min(np.count_nonzero(state.x), np.count_nonzero(state.y))
+            finishes = problem.explicit and not met and least > self.large_support
+            if finishes:
+                self._iterate(problem, state, FIRST_ORDER)
                 state.rounds += 1
-                return True
         most = 5 * self.per_round
         state.rows = _largest(state.x, 1e-6 * state.x.max(), most)
         state.columns = _largest(state.y, 1e-6 * state.y.max(), most)
-        self._grow(problem, state)
-        return False
+        if not finishes:
+            self._grow(problem, state)
+        return finishes
 
     def _iterate(self, problem: Any, state: State, n: int) -> bool:
         """First-order iterations from the strategies at hand; whether they reached `tol`."""
