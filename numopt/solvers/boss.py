@@ -122,7 +122,8 @@ class BOSS(Solver):
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         if problem.score != "bic":
             raise TypeError(
-                f"BOSS takes score 'bic', got {problem.score!r}; use 'insertion' for 'ls', else 'topo'"
+                f"BOSS takes score 'bic', got {problem.score!r}; "
+                "use 'insertion' for 'ls', else 'topo'"
             )
         if problem.splines is not None:
             raise TypeError("BOSS searches linear models; use 'exact' with splines")
