@@ -163,7 +163,7 @@ class DoubleOracle(Solver):
         if self.seed_iterations and max(np.count_nonzero(state.x), np.count_nonzero(state.y)) > 1:
             met = self._iterate(problem, state, self.seed_iterations)
             least = min(np.count_nonzero(state.x), np.count_nonzero(state.y))
-            finishes = problem.explicit and not met and least > self.large_support
+            finishes = bool(problem.explicit and not met and least > self.large_support)
             if finishes:
                 self._iterate(problem, state, FIRST_ORDER)
                 state.rounds += 1
