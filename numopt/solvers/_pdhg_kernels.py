@@ -23,6 +23,9 @@ from numopt.solvers._pdhg_finish import guess, product, solve_active
     RIGID, SCALARS,
 ) = range(25)  # fmt: skip
 
+# Code of `iterate` besides those of solvers: it is time for `finish`.
+FINISH = 100
+
 # Iterations between checks.
 CHECK = 40
 # A restart pays: the fixed-point residual fell to this share since the last one; or to this one
@@ -198,10 +201,10 @@ def _measure(model, work, s):
     s[WORST] = _larger(_larger(primal, dual), gap)
 
 
-@inner
-def _finish(model, work, s):
+@kernel
+def finish(model, work, scalars):
     """Solve for the sides that seem active; whether the result is good enough, else all is back."""
-    n, m = work.xp.size, work.yp.size
+    n, m, s = work.xp.size, work.yp.size, scalars
     limit = int(min(SHARE * s[TOTAL] + 10, 2 * (n + m)))
     for j in range(n):
         work.kept[j] = work.xp[j]
@@ -300,10 +303,7 @@ def iterate(model, work, scalars, n, scatter):
         if not s[WORST] < np.inf:
             return done + 1, BREAKDOWN
         later = s[TOTAL] / s[NEXT] if s[NEXT] > 0 else 1.0
-        if s[WORST] <= 1e-2 and (later >= 1 or (later > 0.6 and s[WORST] <= 0.2 * s[TRIED])):
-            s[TRIED], s[NEXT] = s[WORST], 2 * s[TOTAL]
-            if _finish(model, work, s):
-                return done + 1, DONE
+        due = s[WORST] <= 1e-2 and (later >= 1 or (later > 0.6 and s[WORST] <= 0.2 * s[TRIED]))
         again = (
             s[TOTAL] == CHECK
             or residual <= SUFFICIENT * s[FIRST]
@@ -314,6 +314,9 @@ def iterate(model, work, scalars, n, scatter):
         if again:
             _reweigh(work, s)
             _restart(work, s)
+        if due:
+            s[TRIED], s[NEXT] = s[WORST], 2 * s[TOTAL]
+            return done + 1, FINISH
     return n, RUNNING
 
 

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from numopt.core.engine import (
     BREAKDOWN,
+    DONE,
     INFEASIBLE,
     RUNNING,
     UNBOUNDED,
@@ -197,6 +198,8 @@ class HalpernPDHG(Solver):
             done += k
             if k:
                 given.clear()
+            if code == kernels.FINISH:
+                code = DONE if kernels.finish(model, work, s) else RUNNING
             every = SELDOM if s[kernels.WORST] > HOPELESS else 10 * SELDOM
             if code == RUNNING and (total + k) % every == 0:
                 code = self._look_for_proofs(problem, state)
