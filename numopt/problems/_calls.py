@@ -47,13 +47,16 @@ class Mapped(Problem):
 
 
 def as_image(value: Any, size: int, name: str) -> np.ndarray:
-    """A vector that a user's function returned; NaN passes, wrong lengths do not."""
+    """A copy of what a user's function returned, which may be a buffer of theirs.
+
+    NaN passes, wrong lengths do not.
+    """
     image = np.asarray(value)
     if image.dtype.kind not in "fiub":
         raise TypeError(f"{name} must return real numbers, got {image.dtype}")
     if image.size != size or image.ndim > 2:
         raise ValueError(f"{name} must return {size} numbers, got shape {image.shape}")
-    return image.reshape(-1).astype(np.float64, copy=False)
+    return np.array(image.reshape(-1), np.float64)
 
 
 def norm(v: np.ndarray) -> float:

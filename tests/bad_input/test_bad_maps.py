@@ -148,6 +148,32 @@ def test_errors_of_users_functions_come_through():
             call()
 
 
+def test_functions_may_return_one_buffer_again_and_again():
+    buffer, other, M = np.empty(3), np.empty(3), np.array([[2.0, 1, 0], [-1, 2, 0], [0, 1, 2]])
+
+    def F(z):
+        return np.subtract(M @ z, 1.0, out=buffer)
+
+    def project(v):
+        return np.clip(v, 0.0, 0.4, out=other)
+
+    def partial(z, batch):
+        return np.subtract(M @ z, 1.0, out=buffer)
+
+    expected = numopt.solve_vi(lambda z: M @ z - 1.0, Z0, project=Box(0.0, 0.4))
+    for method in ("auto", "eg", "forb"):
+        result = numopt.solve_vi(F, Z0, project=project, method=method)
+        np.testing.assert_allclose(result.x, expected.x, atol=1e-5)
+        tangent = float(result.certificate["tangent"])
+        assert tangent == pytest.approx(
+            float(expected.verify(MonotoneInclusion(F, Z0, project))["tangent"]), abs=1e-4
+        )
+    sums = numopt.solve_vi(None, Z0, project=project, components=(4, partial), tol=1e-4)
+    np.testing.assert_allclose(sums.x, expected.x, atol=1e-3)
+    T = fixed(lambda z: np.cos(z, out=buffer))()
+    np.testing.assert_allclose(T.x, 0.739085133, atol=1e-6)
+
+
 def test_nothing_of_the_caller_is_changed():
     def spoil(z):
         z[:] = np.nan
