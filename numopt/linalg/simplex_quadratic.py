@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 
 EPS = float(np.finfo(float).eps)
-RIDGE = 1e-13  # relative to the largest diagonal entry
+RIDGE = 1e-14  # relative to each diagonal entry
 
 
 def simplex_qp(Q: Any, b: Any, start: Any = None, tol: float = 0.0) -> np.ndarray:
@@ -32,10 +32,9 @@ def simplex_qp(Q: Any, b: Any, start: Any = None, tol: float = 0.0) -> np.ndarra
 
     Notes
     -----
-    The support grows by the most negative reduced gradient and shrinks where a weight reaches 0;
-    a Cholesky factorisation of the support's part of Q per change. Adding a constant to all
-    entries of Q does not change the problem, and keeps its part definite where points are affinely
-    independent.
+    The support grows by the most negative reduced gradient and shrinks where a weight reaches 0.
+    Per change a Cholesky factorisation, in differences from the point of the support with the
+    least :math:`Q_{ii}`, each in its own unit: points may differ in length by many digits.
 
     Examples
     --------
@@ -45,37 +44,24 @@ def simplex_qp(Q: Any, b: Any, start: Any = None, tol: float = 0.0) -> np.ndarra
     """
     Q, b = np.asarray(Q, float), np.asarray(b, float)
     k = b.size
-    diagonal = Q.diagonal()
-    unit = float(np.abs(diagonal).max(initial=0.0)) or 1.0
-    shift, ridge = unit, RIDGE * unit
     if start is None:
         w = np.zeros(k)
-        w[int(np.argmin(diagonal / 2 + b))] = 1.0
+        w[int(np.argmin(Q.diagonal() / 2 + b))] = 1.0
     else:
         w = np.maximum(start, 0.0)
         w /= w.sum()
     support = np.flatnonzero(w > 0)
-    added = -1
+    sizes, added = np.abs(Q), -1
     for _ in range(20 * k + 20):
-        part = Q[np.ix_(support, support)] + shift
-        part.flat[:: support.size + 1] += ridge
-        sides = np.column_stack([np.ones(support.size), -b[support]])
-        try:
-            factor = scipy.linalg.cho_factor(part, check_finite=False, overwrite_a=True)
-            ones, rest = scipy.linalg.cho_solve(factor, sides, check_finite=False).T
-        except scipy.linalg.LinAlgError:
-            shift, ridge = 10 * shift, 100 * ridge
-            continue
-        target = rest + (1 - rest.sum()) / ones.sum() * ones
+        target = _on_face(Q, b, support)
         if target.min() >= 0:
             w[support] = target
             gradient = Q @ w + b
-            level = float(w @ gradient)
-            noise = 16 * EPS * float(np.abs(gradient).max() + np.abs(b).max() + unit)
-            outside = gradient.copy()
-            outside[support] = np.inf
-            best = int(np.argmin(outside))
-            if not outside[best] < level - max(tol, noise) or best == added:
+            noise = 16 * EPS * (sizes @ w + np.abs(b))
+            promise = float(w @ gradient) - gradient - noise - float(w @ noise)
+            promise[support] = -np.inf
+            best = int(np.argmax(promise))
+            if not promise[best] > tol or best == added:
                 break
             support, added = np.append(support, best), best
             continue
@@ -89,5 +75,27 @@ def simplex_qp(Q: Any, b: Any, start: Any = None, tol: float = 0.0) -> np.ndarra
         w[support[blocking]] = 0.0
         support = np.delete(support, blocking)
         added = -1
-    total = w.sum()
-    return w / total if total > 0 else w
+    return np.asarray(w / w.sum())
+
+
+def _on_face(Q: np.ndarray, b: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """Minimiser over the weights of the support, of any sign, that sum to 1."""
+    part = Q[np.ix_(support, support)]
+    r = int(np.argmin(part.diagonal()))
+    row = part[r]
+    gradient = row + b[support]
+    # In the weights of the others: w_r is what they leave.
+    inner = part - row[:, None] - row + row[r]
+    inner, slopes = np.delete(np.delete(inner, r, 0), r, 1), np.delete(gradient - gradient[r], r)
+    units = 1.0 / np.sqrt(np.maximum(inner.diagonal(), 1e-300))
+    inner = inner * units * units[:, None]
+    ridge = RIDGE * support.size
+    while True:
+        try:
+            inner.flat[:: slopes.size + 1] = 1.0 + ridge
+            factor = scipy.linalg.cho_factor(inner, check_finite=False)
+            break
+        except scipy.linalg.LinAlgError:
+            ridge *= 100.0
+    others = -units * scipy.linalg.cho_solve(factor, units * slopes, check_finite=False)
+    return np.insert(others, r, 1.0 - others.sum())

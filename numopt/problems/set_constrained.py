@@ -12,9 +12,9 @@ import scipy.sparse as sp
 
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_matrix, as_vector, require_length
-from numopt.losses._base import Loss
 from numopt.losses.quadratic import Quadratic
 from numopt.problems._base import Problem
+from numopt.problems.composite import _is_loss
 from numopt.problems.composite import _times as times
 from numopt.sets._base import is_set
 
@@ -72,8 +72,7 @@ class SetConstrained(Problem):
             identity = sp.eye_array(loss.n_samples, dtype=loss.P.dtype, format="csc")
             object.__setattr__(self, "A", identity)
         object.__setattr__(self, "A", as_matrix(self.A, "A"))
-        family = getattr(type(loss), "__numopt_family__", type(loss))
-        if isinstance(loss, type) or not issubclass(family, Loss):
+        if isinstance(loss, type) or not _is_loss(loss):
             name = loss.__name__ if isinstance(loss, type) else type(loss).__name__
             raise TypeError(f"loss must be a loss from numopt.losses, an instance; got {name}")
         if not loss.smooth:
@@ -87,7 +86,8 @@ class SetConstrained(Problem):
             raise TypeError(f"domain must be a set from numopt.sets, got {type(domain).__name__}")
         n, p = self.A.shape
         if n == 0 or p == 0:
-            raise ValueError(f"A has shape {self.A.shape}; give at least one row and one column")
+            kind = "rows; give at least one sample" if n == 0 else "columns; give at least one"
+            raise ValueError(f"A has no {kind}")
         if loss.n_samples != n:
             raise ValueError(f"A has {n} rows but y has {loss.n_samples} entries")
         if domain.size not in (None, p):

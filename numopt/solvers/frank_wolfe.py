@@ -14,6 +14,7 @@ from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_vector, require_choice, require_length, require_positive
 from numopt.linalg.simplex_quadratic import simplex_qp
 from numopt.problems.set_constrained import FW_GAP, require_oracle
+from numopt.sets._base import HostSet
 from numopt.solvers._frank_wolfe_atoms import Atoms
 from numopt.solvers._frank_wolfe_models import Function, Prediction
 
@@ -171,6 +172,8 @@ class FrankWolfe(Solver):
                 )
             if self.step == "exact":
                 raise ValueError("step 'exact' needs a SetConstrained; take 'adaptive'")
+            if self.step == "short" and self.lipschitz is None:
+                raise ValueError("step 'short' needs lipschitz where f is a function; give it")
         given = warm.get("x", x0)
         if given is not None:
             given = as_vector(np.ravel(given), "x0", oracle.dtype)
@@ -349,18 +352,12 @@ class FrankWolfe(Solver):
         elif rule == "exact":
             state.step = oracle.exact_step(state)
         elif rule == "short":
-            state.step = min(reach, state.slope / (self._bound(state) * square))
+            curvature = self.lipschitz or oracle.problem.lipschitz()
+            state.step = min(reach, state.slope / (curvature * square))
         else:
             if not state.bend > 0:
                 state.bend = max(state.slope / square, 1e-300)
             state.step = min(reach, state.slope / (state.bend * square))
-
-    def _bound(self, state: State) -> float:
-        if self.lipschitz is not None:
-            return self.lipschitz
-        if state.oracle.is_function:
-            raise ValueError("step 'short' needs lipschitz where f is a function; give it")
-        return float(state.oracle.problem.lipschitz())
 
     def _try(self, state: State) -> bool:
         """Set the trial; False if it does not differ from x or there were too many."""
@@ -493,8 +490,10 @@ def _start(domain: Any, given: Any, size: int, dtype: Any) -> np.ndarray:
     """A point of the set: x0 projected, or itself if inside, or a vertex in its direction."""
     if given is None:
         return np.array(domain.lmo(np.zeros(size, dtype)), dtype)
+    rounding = float(np.finfo(dtype).eps) * max(1.0, float(np.abs(given).max(initial=0.0)))
+    # Sets of Python methods tell that they hold a point to the accuracy of their own algorithms.
+    if domain.contains(given, (1e5 if isinstance(domain, HostSet) else 16) * rounding):
+        return np.array(given, dtype)
     if domain.has_projection:
         return np.array(domain.project(given), dtype)
-    if domain.contains(given, 1e-9 if dtype == np.float64 else 1e-5):
-        return np.array(given, dtype)
     return np.array(domain.lmo(-given), dtype)

@@ -537,5 +537,6 @@ ROWS = [
 from tests.solvers.table_graphs import ROWS as GRAPHS  # noqa: E402  # which needs the classes above
 from tests.solvers.table_linear import ROWS as LINEAR  # noqa: E402
 from tests.solvers.table_maps import ROWS as MAPS  # noqa: E402
+from tests.solvers.table_sets import ROWS as SETS  # noqa: E402
 
-ROWS += GRAPHS + LINEAR + MAPS
+ROWS += GRAPHS + LINEAR + MAPS + SETS
