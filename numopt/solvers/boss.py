@@ -224,16 +224,22 @@ class BOSS(Solver):
         before = s[TOTAL]
         backward(problem, A)
         eps = self._eps(problem) * max(abs(before), 1e-300)
+        W = fit_parents(problem, A)
+        value = problem.objective(W)
         while True:
             order = ordered(A | know.before, state.order)
             gain, kind, i, j = best_edge(problem, A, order)
             if not gain > eps:
                 break
-            A[i, j] = kind == "add"
+            other = A.copy()
+            other[i, j] = kind == "add"
             if kind == "turn":
-                A[j, i] = True
-        W = fit_parents(problem, A)
-        value = problem.objective(W)
+                other[j, i] = True
+            W_other = fit_parents(problem, other)
+            less = problem.objective(W_other)
+            if not less < value:  # columns that nearly depend on each other: the gain is rounding
+                break
+            A[:], W, value = other, W_other, less
         if value <= s[BEST]:
             s[BEST], s[SETTLED] = value, 1
             state.best[:], state.W[:] = A, W

@@ -180,6 +180,16 @@ def test_sizes_whose_squares_overflow_are_refused(size):
         DagScore(X)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("seed", range(8))
+def test_gains_that_are_rounding_do_not_go_round(seed):
+    rng = np.random.default_rng(seed)
+    X = dags.draw(rng, dags.random_dag(rng, 4), 60)
+    X[:, 0] = X[:, 1] + X[:, 2]
+    for method in METHODS["bic"]:
+        assert numopt.solve(DagScore(X, score="bic"), method).success
+
+
 def test_zero_parents_means_none():
     X = dags.draw(np.random.default_rng(2), dags.random_dag(np.random.default_rng(2), 5), 60)
     for method in METHODS["bic"]:
