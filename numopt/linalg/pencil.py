@@ -48,8 +48,9 @@ class Pencil:
     method : str
         "eigen" (dense, any rho by two products), "cosine", "banded", "cholesky", "ldl" (a
         factor for each rho) or "cg".
-    delta : float
-        Where the matrix may be singular, :math:`\delta (x - x_0)` is added to the gradient.
+    delta, ridge : float
+        Where the matrix may be singular, :math:`(\delta + \rho r) (x - x_0)` is added to the
+        gradient.
 
     Examples
     --------
@@ -66,7 +67,7 @@ class Pencil:
         # Not None in the methods that use them.
         self.M: Any = M
         self.tight: Any = 1.0 if M is None else M.tight
-        self.delta = 0.0
+        self.delta = self.ridge = 0.0
         self._known: tuple[float, Any] | None = None
         self._lock = Lock()  # terms are shared by all that solve with them
         tight = self.tight
@@ -91,8 +92,8 @@ class Pencil:
         self, b: np.ndarray, rho: float, x0: np.ndarray | None = None, tol: float = 0.0
     ) -> np.ndarray:
         """The solution for one rho; `x0` and the absolute residual `tol` are for "cg"."""
-        if self.delta and x0 is not None:
-            b = b + self.delta * x0
+        if (self.delta or self.ridge) and x0 is not None:
+            b = b + (self.delta + rho * self.ridge) * x0
         if self.method in ("eigen", "cosine", "cg"):
             return getattr(self, f"_by_{self.method}")(b, rho, x0, tol)
         with self._lock:  # one factor at a time
@@ -195,18 +196,24 @@ class Pencil:
         G = eye * self.tight if self.tight is not None else None
         M: Any = None if G is not None else sp.csc_array(self.M.given)
         if self.F is None and (M is None or M.nnz <= 10 * self.n):
-            G = G if G is not None else sp.csc_array(M.T @ M)
+            G = G if G is not None else sp.csc_array(M.T.astype(np.float64) @ M)
             width = max(half_bandwidth(P), half_bandwidth(G))
             if 0 < self.n and width <= BAND:
                 self._bands = [_bands(Q, width) for Q in (P, G)]
                 size = float(np.abs(self._bands[0][0]).mean())
-                self.delta = 0.0 if (self._bands[0][0] > 0).all() else 1e-11 * (size or 1.0)
+                if not (self._bands[0][0] > 0).all():
+                    # Against the rounding of either matrix, which may be singular.
+                    self.ridge = 1e-11 * float(self._bands[1][0].max(initial=0.0))
+                    self.delta = 1e-11 * size or float(self.ridge == 0)
                 self._bands[0][0] += self.delta
+                self._bands[1][0] += self.ridge
                 return "banded"
         # [[P + delta I, F', M'], [F, -I, 0], [M, 0, -I / rho]] has an L D L' in any order.
         size = float(P.diagonal().mean()) if self.n else 0.0
         tight = self.tight is not None
-        self.delta = 0.0 if tight else 1e-9 * (size or 1.0)
+        if not tight:
+            size = size or float(M.data @ M.data) / max(self.n, 1)
+            self.delta = 1e-9 * (size or 1.0)
         blocks = [[P + (self.delta or 0) * eye + (eye if tight else 0 * eye)]]
         for extra in (self.F, M):
             if extra is not None:

@@ -122,6 +122,13 @@ class Splitting(Problem):
         return self._A, self._B  # type: ignore[attr-defined]
 
     @property
+    def dtype(self) -> Any:
+        """Working precision: float32 if any of the data are, whose digits nothing brings back."""
+        data = (self.A, self.B, self.c, *vars(self.f).values(), *vars(self.g).values())
+        single = any(getattr(part, "dtype", None) == np.float32 for part in data)
+        return np.dtype(np.float32 if single else np.float64)
+
+    @property
     def target(self) -> np.ndarray:
         """The right-hand side c."""
         return np.zeros(self.rows) if self.c is None else self.c

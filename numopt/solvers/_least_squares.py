@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numopt.linalg.operators import Operator, as_operator
 from numopt.losses import LeastSquares
 from numopt.problems.splitting import Splitting
-from numopt.terms import QuadraticForm, SquaredResidual
+from numopt.terms import Quadratic, QuadraticForm, SquaredResidual
 
 
 def split(problem: Any) -> Splitting:
@@ -40,8 +40,8 @@ def intercept(problem: Any, x: np.ndarray) -> float:
 
 
 def mean_curvature(splitting: Any) -> float:
-    """Mean eigenvalue of the quadratic g, 1 where that is not cheap."""
-    g = splitting.g
+    """Mean eigenvalue of the quadratic g, or slope over distance of another one at c; else 1."""
+    g, B, c = splitting.g, splitting.maps[1], splitting.target
     F: Any = getattr(g, "F", None)
     size = 0.0
     if isinstance(g, SquaredResidual) and isinstance(F, np.ndarray):
@@ -50,6 +50,10 @@ def mean_curvature(splitting: Any) -> float:
         size = float(F.data @ F.data) / max(F.shape[1], 1)
     elif isinstance(g, QuadraticForm) and hasattr(g.P, "trace"):
         size = float(g.P.trace()) / max(g.P.shape[0], 1)
+    elif not isinstance(g, Quadratic) and B.tight and c.any():
+        v = B.adjoint(c) / B.tight
+        step = 1e-6 * float(np.abs(v).max())
+        size = float(np.linalg.norm(v - g.prox(v, step)) / (step * np.linalg.norm(v)))
     return size if 0 < size < np.inf else 1.0
 
 

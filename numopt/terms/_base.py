@@ -59,4 +59,5 @@ def scale(term: Any, x: np.ndarray) -> float:
 def outside(F: np.ndarray, x: np.ndarray, b: np.ndarray) -> float:
     """0 where F x = b up to rounding, else infinity."""
     size = np.max(np.abs(F) @ np.abs(x) + np.abs(b), initial=0.0)
-    return 0.0 if np.max(np.abs(F @ x - b), initial=0.0) <= 1e-10 * size else float(np.inf)
+    tol = 1e-10 if np.result_type(F, b) == np.float64 else 1e-5
+    return 0.0 if np.max(np.abs(F @ x - b), initial=0.0) <= tol * size else float(np.inf)

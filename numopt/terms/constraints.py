@@ -12,6 +12,9 @@ import scipy.sparse as sp
 from numopt.core.validate import as_matrix, as_vector, require_length
 from numopt.terms._base import Term, outside
 
+# How far equations may be from agreeing, relative to their terms.
+CONSISTENT, CONSISTENT_SINGLE = 1e-8, 1e-5
+
 
 @dataclass(frozen=True, eq=False)
 class Affine(Term):
@@ -46,11 +49,14 @@ class Affine(Term):
         require_length(b, F.shape[0], "b")
         for name, value in (("F", F), ("b", b), ("size", int(F.shape[1]))):
             object.__setattr__(self, name, value)
-        x, left = self._shortest(), None
-        left = np.abs(F @ x - b).max(initial=0.0)
-        if not left <= 1e-8 * max(1.0, np.abs(b).max(initial=0.0)):
-            i = int(np.abs(F @ x - b).argmax())
-            raise ValueError(f"F x = b has no solution: row {i} is off by {left:.3g} at best")
+        # Rounding of F x = b is as large as its terms.
+        x = self._shortest()
+        left = np.abs(F @ x - b)
+        size = float((np.abs(F) @ np.abs(x) + np.abs(b)).max(initial=0.0))
+        tol = CONSISTENT if np.result_type(F, b) == np.float64 else CONSISTENT_SINGLE
+        if not (left <= tol * size).all():
+            i = int(left.argmax())
+            raise ValueError(f"F x = b has no solution: row {i} is off by {left[i]:.3g} at best")
 
     def _basis(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         def build() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -315,3 +315,38 @@ def bad(value):
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ---- single precision and singular data ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [
+    lambda A, b: splittings.lasso(A, b, 5.0), splittings.lad, splittings.huber,
+    lambda A, b: splittings.basis_pursuit(np.ascontiguousarray(A.T), A.T @ b),
+    lambda A, b: splittings.robust_pca(A), lambda A, b: splittings.total_variation(b, 1.0),
+], ids=["lasso", "lad", "huber", "basis pursuit", "robust PCA", "total variation"])  # fmt: skip
+def test_single_precision_is_worked_in_and_judged_by(make):
+    rng = np.random.default_rng(3)
+    A, b = rng.standard_normal((20, 6)), np.r_[3.0, -2.0, np.zeros(18)]
+    single = make(A.astype(np.float32), b.astype(np.float32))
+    assert single.dtype == np.float32 and single.default_tol == 1e-5
+    result = ADMM().solve(single)
+    assert result.success and result.x.dtype == np.float32
+    assert result.fun == pytest.approx(ADMM().solve(make(A, b)).fun, rel=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-4, 1.0, 1e4, 1e8])
+@pytest.mark.parametrize("make", [splittings.huber, splittings.lad])
+def test_sparse_data_with_columns_that_repeat_or_vanish(make, scale):
+    A = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [2.0, 2.0, 0.0], [-1.0, -1.0, 0.0]])
+    b = A @ [1.0, 2.0, 0.0] + [0.0, 1.0, 0.0, 0.0]
+    result = ADMM().solve(make(sp.csc_array(scale * A), scale * b))
+    assert result.success
+    assert result.fun == pytest.approx(ADMM().solve(make(scale * A, scale * b)).fun, rel=1e-5)
+
+
+def test_equations_that_contradict_each_other_in_any_units():
+    F = np.array([[1.0, 1.0], [1.0, 1.0]])
+    for scale in (1e-9, 1.0, 1e9):
+        with pytest.raises(ValueError, match="has no solution: row"):
+            splittings.basis_pursuit(scale * F, scale * np.array([0.0, 1.0]))
