@@ -43,15 +43,12 @@ def transport(n, rng):
     return LinearProgram(rng.random(n * n), A, b, b, lb=0)
 
 
-def page_rank(n, rng, damping=0.99, links=8):
-    """Ranks of a growing graph: few entries, factors that fill in."""
-    source, target, pool = list(range(links)), [*range(1, links), 0], list(range(links))
-    for page in range(links, n):
-        chosen = {pool[k] for k in rng.integers(len(pool), size=links)}
-        source += [page] * len(chosen) + [min(chosen)]
-        target += [*chosen, page]
-        pool += [*chosen, page]
-    G = sp.csr_array((np.ones(len(source)), (target, source)), shape=(n, n))
+def page_rank(n, rng, damping=0.99, links=9, power=0.8):
+    """Ranks of a random graph with a few famous pages: few entries, factors that fill in."""
+    fame = np.arange(1.0, n + 1) ** -power
+    target = rng.choice(n, n * links, p=fame / fame.sum())
+    source = np.repeat(np.arange(n), links)
+    G = sp.csr_array((np.ones(n * links), (target, source)), shape=(n, n))
     S = G @ sp.diags_array(1 / G.sum(axis=0))
     A = sp.vstack([sp.eye_array(n) - damping * S, np.ones((1, n))], format="csc")
     b = np.r_[np.full(n, (1 - damping) / n), 1.0]

@@ -16,27 +16,20 @@ from numopt.problems import LinearProgram
 from numopt.solvers import HalpernPDHG
 
 # %%
-# A graph that grows: each new page links to eight older ones, the more likely the more links they
-# have, and one of those links back.
+# Every page links to nine others, the more likely the more famous they are.
 
 rng = np.random.default_rng(0)
-n, links, damping = 3000, 8, 0.99
-source, target, pool = [], [], list(range(links))
-for page in range(links):
-    source, target = [*source, page], [*target, (page + 1) % links]
-for page in range(links, n):
-    chosen = {pool[k] for k in rng.integers(len(pool), size=links)}
-    source += [page] * len(chosen) + [min(chosen)]
-    target += [*chosen, page]
-    pool += [*chosen, page]
-G = sp.csr_array((np.ones(len(source)), (target, source)), shape=(n, n))
+n, links, damping = 3000, 9, 0.99
+fame = np.arange(1.0, n + 1) ** -0.8
+target = rng.choice(n, n * links, p=fame / fame.sum())
+source = np.repeat(np.arange(n), links)
+G = sp.csr_array((np.ones(n * links), (target, source)), shape=(n, n))
 S = G @ sp.diags_array(1 / G.sum(axis=0))
 
 # %%
 # Ranks x >= 0 with x = damping S x + (1 - damping) / n and sum 1. There is no cost: the one
-# feasible point is the solution. Pages without links out would leak; here every page has one.
+# feasible point is the solution.
 
-assert G.sum(axis=0).min() > 0
 A = sp.vstack([sp.eye_array(n) - damping * S, np.ones((1, n))], format="csc")
 b = np.r_[np.full(n, (1 - damping) / n), 1.0]
 program = LinearProgram(np.zeros(n), A, b, b, lb=0)
