@@ -130,6 +130,8 @@ class NOTEARS(Solver):
             W = (v[: d * d] - v[d * d :]).reshape(d, d)
             fit, g = loss(G, W)
             h, dh = _acyclicity(W)
+            if not h < 1e100:  # overflow is near: the line search is to step back
+                return 1e300, np.zeros(2 * d * d)
             g = (g + (s[MULTIPLIER] + s[RHO] * h) * dh).ravel()
             total = fit + s[MULTIPLIER] * h + s[RHO] / 2 * h * h
             return total + alpha @ (v[: d * d] + v[d * d :]), np.append(g + alpha, alpha - g)

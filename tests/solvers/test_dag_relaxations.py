@@ -109,3 +109,12 @@ def test_limits_leave_an_acyclic_graph(name):
         result = numopt.solve(DagScore(X), name, max_iter=1)
     assert result.certificate.acyclic == 0
     assert np.isfinite(result.x).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_units_far_apart_do_not_overflow(seed):
+    rng = np.random.default_rng(seed)
+    X = dags.draw(rng, dags.random_dag(rng, 6), 20) * 10.0 ** np.array([0, 3, 3, -3, 0, 3])
+    result = numopt.solve(DagScore(X), "notears")
+    assert result.success
+    assert np.isfinite(result.x).all()
