@@ -32,6 +32,7 @@ class State:
     Ay: np.ndarray  # what rows earn or pay against y
     Ax: np.ndarray  # the same for columns against x
     known: dict[int, np.ndarray]  # columns of an operator, as far as they were asked for
+    best: tuple[np.ndarray, ...]  # x, y, A y and A'x with the least gap so far
     rounds: int = 0
 
 
@@ -113,7 +114,8 @@ class DoubleOracle(Solver):
         )
         if found is None:
             return None
-        return point(problem, *found), problem.certificate(*found).at(tol), 1
+        shown = {**point(*found), **problem.summary(*found)}
+        return shown, problem.certificate(*found).at(tol), 1
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         x, y = start(problem, x0, warm)
@@ -121,7 +123,8 @@ class DoubleOracle(Solver):
         rows, columns = np.arange(m), np.arange(n)
         if not self._fits(problem, self.whole):
             rows = columns = np.zeros(0, np.int64)
-        return State(rows, columns, x, y, problem.times(y), problem.adjoint(x), {})
+        Ay, Ax = problem.times(y), problem.adjoint(x)
+        return State(rows, columns, x, y, Ay, Ax, {}, (x, y, Ay, Ax))
 
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
         if n == 0:
@@ -138,17 +141,28 @@ class DoubleOracle(Solver):
         rows, cols = state.rows, state.columns
         found = _equilibrium(problem, self._restricted(problem, state))
         assert found is not None  # without a limit on pivots there is an answer
-        state.x[:] = state.y[:] = 0.0
-        state.x[rows], state.y[cols] = found
-        state.Ay, state.Ax = problem.times(state.y), problem.adjoint(state.x)
+        x, y = np.zeros(m), np.zeros(columns)
+        x[rows], y[cols] = found
+        self._play(problem, state, x, y)
         state.rounds += 1
         return 1, RUNNING
 
+    def _play(self, problem: Any, state: State, x: np.ndarray, y: np.ndarray) -> None:
+        """Go on from these strategies, and keep them if they are the best."""
+        state.x, state.y, state.Ay, state.Ax = x, y, problem.times(y), problem.adjoint(x)
+        (low, high), (_, _, Ay, Ax) = problem.bounds_from(state.Ay, state.Ax), state.best
+        least, most = problem.bounds_from(Ay, Ax)
+        if not high - low >= most - least:
+            state.best = state.x, state.y, state.Ay, state.Ax
+
     def measure(self, problem: Any, state: State) -> Certificate:
-        return problem.strict(state.x, state.y, state.Ay, state.Ax)
+        return problem.strict(*state.best)
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
-        return point(problem, state.x, state.y)
+        return point(*state.best[:2])
+
+    def summary(self, problem: Any, state: State) -> dict[str, Any]:
+        return problem.summary(*state.best[:2])
 
     def work(self, problem: Any) -> float:
         return 1e9  # a round at a time
@@ -182,8 +196,7 @@ class DoubleOracle(Solver):
             GamePDHG(tol=tol, max_iter=n, time_limit=None if limit == np.inf else limit),
             problem, warm_start={"x": state.x, "y": state.y}, warn=False,
         )  # fmt: skip
-        state.x[:], state.y[:] = found.x, found.y
-        state.Ay, state.Ax = problem.times(found.y), problem.adjoint(found.x)
+        self._play(problem, state, found.x, found.y)
         return bool(found.success)
 
     def _grow(self, problem: Any, state: State) -> bool:

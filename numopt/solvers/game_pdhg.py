@@ -147,7 +147,10 @@ class GamePDHG(Solver):
         return problem.strict(dual[BEST], primal[BEST], sign * dual[G_BEST], sign * primal[G_BEST])
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
-        return point(problem, state.dual[BEST], state.primal[BEST])
+        return point(state.dual[BEST], state.primal[BEST])
+
+    def summary(self, problem: Any, state: State) -> dict[str, Any]:
+        return problem.summary(state.dual[BEST], state.primal[BEST])
 
     def work(self, problem: Any) -> float:
         return 2.0 * problem.entries + 30.0 * sum(problem.shape)
@@ -181,12 +184,18 @@ def start(problem: Any, x0: Any, warm: dict[str, Any]) -> tuple[np.ndarray, np.n
     x = np.full(m, 1.0 / m) if x is None else x
     y = np.full(n, 1.0 / n) if y is None else y
     x, y = problem.strategies(x, y)
+    for name, v in (("x", x), ("y", y)):
+        if abs(v.sum() - 1) > 1e-6 or v.min() < -1e-6:
+            raise ValueError(
+                f"the start {name} must be a distribution, entries >= 0 with sum 1; its sum is "
+                f"{v.sum():g} and its least entry {v.min():g}"
+            )
     return x.copy(), y.copy()
 
 
-def point(problem: Any, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """What a result holds about two strategies."""
-    return {"x": x, "y": y, **problem.summary(x, y), "warm_start": {"x": x, "y": y}}
+def point(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """Two strategies as results hold them."""
+    return {"x": x, "y": y, "warm_start": {"x": x, "y": y}}
 
 
 @kernel

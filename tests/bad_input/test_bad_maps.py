@@ -68,6 +68,8 @@ CASES = [
      ["x has 2 entries, expected 3"]),
     ("x0 NaN", lambda: GamePDHG().solve(GAME, [1.0, np.nan, 0.0]), ValueError,
      ["x has nan at index 1"]),
+    ("x0 no distribution", lambda: GamePDHG().solve(GAME, [1.0, 1.0, 0.0]), ValueError,
+     ["the start x must be a distribution", "its sum is 2"]),
     ("wrong solver", lambda: numopt.solve(GAME, "halpern"), TypeError,
      ["Halpern solves FixedPoint, MonotoneInclusion, not MatrixGame", "try double-oracle"]),
     ("certificate", lambda: GAME.certificate(Z0[:2], Z0), ValueError,
