@@ -80,15 +80,17 @@ def simplex_qp(Q: Any, b: Any, start: Any = None, tol: float = 0.0) -> np.ndarra
 
 def _on_face(Q: np.ndarray, b: np.ndarray, support: np.ndarray) -> np.ndarray:
     """Minimiser over the weights of the support, of any sign, that sum to 1."""
-    part = Q[np.ix_(support, support)]
-    r = int(np.argmin(part.diagonal()))
-    row = part[r]
-    gradient = row + b[support]
-    # In the weights of the others: w_r is what they leave.
-    inner = part - row[:, None] - row + row[r]
-    inner, slopes = np.delete(np.delete(inner, r, 0), r, 1), np.delete(gradient - gradient[r], r)
+    r = int(np.argmin(Q[support, support]))
+    first, rest = support[r], np.delete(support, r)
+    row = Q[first, rest]
+    # In the weights of the others: the first has what they leave.
+    inner = Q[np.ix_(rest, rest)]
+    inner -= row[:, None]
+    inner -= row - Q[first, first]
+    slopes = row + b[rest] - (Q[first, first] + b[first])
     units = 1.0 / np.sqrt(np.maximum(inner.diagonal(), 1e-300))
-    inner = inner * units * units[:, None]
+    inner *= units
+    inner *= units[:, None]
     ridge = RIDGE * support.size
     while True:
         try:

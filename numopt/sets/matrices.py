@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.linalg
 
 from numopt.core.block import block
 from numopt.core.validate import require_count, require_positive
 from numopt.sets._base import HostSet
 
-# Up to here a full decomposition is cheaper than Krylov steps, and for bounds it is exact.
-SMALL = 60
+# Up to here LAPACK finds a pair sooner than Krylov steps do, and bounds come of a decomposition.
+SMALL = 150
 EXACT = 400
+# Residual of the pair found, relative to its value, which is then good to the square of that.
+NEAR = 1e-6
 
 
 class MatrixSet(HostSet):
@@ -43,11 +46,18 @@ def like(X: np.ndarray, given: Any, dtype: Any) -> np.ndarray:
 def top_pair(C: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
     """The largest singular value with its vectors."""
     if min(C.shape) <= SMALL:
-        U, s, Vt = np.linalg.svd(C, full_matrices=False)
-        return U[:, 0], float(s[0]), Vt[0]
+        if C.shape[0] < C.shape[1]:
+            v, s, u = top_pair(C.T)
+            return u, s, v
+        last = C.shape[1] - 1
+        unit = C / np.abs(C).max()
+        v = scipy.linalg.eigh(unit.T @ unit, subset_by_index=(last, last))[1][:, 0]
+        u = C @ v
+        s = float(np.linalg.norm(u))
+        return u / s, s, v
     from numopt.linalg import golub_kahan
 
-    found = golub_kahan(C, 1)
+    found = golub_kahan(C, 1, tol=NEAR)
     return found.U[:, 0], float(found.values[0]), found.V[:, 0]
 
 
@@ -237,11 +247,11 @@ class _SpectraplexForms(MatrixSet):
         given = self._matrix(c, "c")
         C = symmetric(given)
         if self.n <= SMALL:
-            q = np.linalg.eigh(C)[1][:, 0]
+            q = scipy.linalg.eigh(C, subset_by_index=(0, 0))[1][:, 0]
         else:
             from numopt.linalg import lanczos
 
-            q = lanczos(C, which="smallest").vectors[:, 0]
+            q = lanczos(C, which="smallest", tol=NEAR).vectors[:, 0]
         return like(self.radius * np.outer(q, q), c, given.dtype)
 
     def least(self, c: Any) -> float:

@@ -53,20 +53,27 @@ class Atoms:
             self.gram[k, : k + 1] = self.gram[: k + 1, k] = row
         return k
 
-    def keep(self, chosen: np.ndarray) -> None:
-        """Forget all others."""
-        k = chosen.size
-        for name in ("weights", "images", "indices", "values"):
+    def keep(self, held: np.ndarray) -> None:
+        """Forget the atoms that are not `held`; the last ones take their places."""
+        k = int(held.sum())
+        free = np.flatnonzero(~held[:k])
+        moved = k + np.flatnonzero(held[k:])
+        for name in ("weights", "images", "indices", "values", "dense"):
             array = getattr(self, name)
-            array[:k] = array[chosen]
-        if self.dense is not None:
-            self.dense[:k] = self.dense[chosen]
+            if array is not None:
+                array[free] = array[moved]
         if self.gram.size:
-            self.gram[:k, :k] = self.gram[np.ix_(chosen, chosen)]
-        place = {int(old): new for new, old in enumerate(chosen)}
-        self.apart = {place[old]: v for old, v in self.apart.items() if old in place}
-        self.keys = [self.keys[old] for old in place]
-        self.places = {key: new for new, key in enumerate(self.keys)}
+            self.gram[free] = self.gram[moved]
+            self.gram[:, free] = self.gram[:, moved]
+        for i in np.flatnonzero(~held).tolist():
+            self.places.pop(self.keys[i])
+            self.apart.pop(i, None)
+        for i, j in zip(free.tolist(), moved.tolist(), strict=True):
+            self.keys[i] = self.keys[j]
+            self.places[self.keys[i]] = i
+            if j in self.apart:
+                self.apart[i] = self.apart.pop(j)
+        del self.keys[k:]
         self.count = k
 
     def slopes(self, g: np.ndarray) -> np.ndarray:
@@ -117,8 +124,14 @@ class Atoms:
         """All vertices as columns: an array, or a CSC array where they are sparse."""
         if self.dense is not None:
             return self.dense[: self.count].T.copy()
-        rows = [sp.csr_array(self.vertex(i)[None]) for i in range(self.count)]
-        return sp.csc_array(sp.vstack(rows).T)
+        k = self.count
+        column, place = np.nonzero(self.values[:k])
+        row, value = self.indices[column, place], self.values[column, place]
+        for i, vertex in self.apart.items():
+            chosen = np.flatnonzero(vertex)
+            row, value = np.append(row, chosen), np.append(value, vertex[chosen])
+            column = np.append(column, np.full(chosen.size, i))
+        return sp.csc_array((value, (row, column)), shape=(self.size, k))
 
     def _store(self, k: int, vertex: np.ndarray) -> None:
         if self.dense is not None:

@@ -426,7 +426,7 @@ class FrankWolfe(Solver):
             atoms.weights[: atoms.count] = state.trial_w
             held = state.trial_w > 0
             if not held.all():
-                atoms.keep(np.flatnonzero(held))
+                atoms.keep(held)
             if state.counts["moves"] % REFRESH == 0:
                 state.x = atoms.combine(atoms.weights[: atoms.count])
                 state.oracle.begin(state)

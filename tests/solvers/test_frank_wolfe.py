@@ -78,7 +78,7 @@ def test_nearest_points_are_projections(variant, name):
     assert result.success and result.certificate.kind == "global"
     expected = block.project(centre)
     # |x - x*|^2 / 2 is at most the gap.
-    bound = np.sqrt(2 * result.certificate["fw_gap"] * max(1.0, result.fun)) + 1e-9
+    bound = np.sqrt(2 * abs(result.certificate["fw_gap"]) * max(1.0, result.fun)) + 1e-9
     assert np.linalg.norm(result.x - expected) <= bound
     assert block.contains(result.x, 1e-12)
 
