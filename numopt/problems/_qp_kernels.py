@@ -161,7 +161,9 @@ def row_size(M, i):
 
 @kernel(contract=True)
 def farkas_residual(data, y, z_lb, z_ub):
-    """Repair multipliers in place so that they prove infeasibility; (value, residual, rounding).
+    """Repair multipliers in place so that they prove infeasibility.
+
+    Returns (value, residual, the same relative to the largest entry of its column, rounding).
 
     They are scaled to largest magnitude 1, those of infinite bounds become 0, and what A'y leaves
     is taken up by bounds where there are any. Value: what the combined constraints ask of 0.
@@ -177,8 +179,8 @@ def farkas_residual(data, y, z_lb, z_ub):
         z_ub[j] = max(z_ub[j], 0.0) if ub[j] < np.inf else 0.0
         largest = _largest(_largest(largest, z_lb[j]), z_ub[j])
     if not (largest > 0 and largest < np.inf):
-        return -1.0, np.inf, 0.0
-    total, terms, residual = 0.0, 0.0, 0.0
+        return -1.0, np.inf, np.inf, 0.0
+    total, terms, residual, relative = 0.0, 0.0, 0.0, 0.0
     for i in range(y.size):
         y[i] /= largest
         t = _term(upper[i], max(y[i], 0.0)) + _term(lower[i], min(y[i], 0.0))
@@ -199,14 +201,17 @@ def farkas_residual(data, y, z_lb, z_ub):
         total += t
         terms += abs(t)
         residual = _largest(residual, left)
-    return -total, residual, terms * 1e-15
+        if left != 0:
+            relative = _largest(relative, left / row_size(A, j))
+    return -total, residual, relative, terms * 1e-15
 
 
 @kernel(contract=True)
 def ray_residual(data, rows, d):
-    """Scale a ray in place, clip it to the bounds' cone; return (-q'd, |Pd|, violation, rounding).
+    """Scale a ray in place and clip it to the bounds' cone.
 
-    The violation of each row is relative to its largest entry.
+    Returns (-q'd, |Pd|, violation, relative residual, rounding); the violation of a row is relative
+    to its largest entry, as are both in the relative residual.
     """
     P, A, q, lower, upper, lb, ub = data
     largest = 0.0
@@ -217,22 +222,26 @@ def ray_residual(data, rows, d):
             d[j] = min(d[j], 0.0)
         largest = _largest(largest, d[j])
     if not (largest > 0 and largest < np.inf):
-        return -1.0, np.inf, np.inf, 0.0
+        return -1.0, np.inf, np.inf, np.inf, 0.0
     Ad = np.zeros(lower.size)
     for j in range(d.size):
         d[j] /= largest
-    slope, terms, curved = 0.0, 0.0, 0.0
+    slope, terms, curved, relative = 0.0, 0.0, 0.0, 0.0
+    most = np.abs(P.data).max() if P.data.size else 0.0
     for j in range(d.size):
         row_axpy(A, j, d[j], Ad)
         slope -= q[j] * d[j]
         terms += abs(q[j] * d[j])
-        curved = _largest(curved, row_dot(P, j, d))
+        r = row_dot(P, j, d)
+        curved = _largest(curved, r)
+        if r != 0:
+            relative = _largest(relative, r / max(row_size(P, j), ROUNDED * most))
     violation = 0.0
     for i in range(lower.size):
         t = Ad[i]
         if (t > 0 and upper[i] < np.inf) or (t < 0 and lower[i] > -np.inf) or t != t:
             violation = _largest(violation, t / rows[i])
-    return slope, curved, violation, terms * 1e-15
+    return slope, curved, violation, max(relative, violation), terms * 1e-15
 
 
 @kernel

@@ -281,12 +281,14 @@ class QuadraticProgram(Problem):
         if crossed is not None:
             value, residual = crossed[1], 0.0
         else:
-            value, r, rounding = kernels.farkas_residual(self.arrays, *parts)
+            value, r, relative, rounding = kernels.farkas_residual(self.arrays, *parts)
             residual = _ratio(r * (1 + self._reaches[0]), value, rounding)
+            residual = max(residual, kernels.STRICTER * relative)
         entries = {
             "residual": Entry(
                 residual,
-                "max |A'y + z_ub - z_lb| (1 + reach of the bounds) / value",
+                "max(|A'y + z_ub - z_lb| (1 + reach of the bounds) / value, "
+                "100 of the same per column)",
                 tol=PROOF_TOL,
             ),
             "value": Entry(
@@ -314,13 +316,14 @@ class QuadraticProgram(Problem):
         """A ray scaled to 1 and clipped to the bounds' cone, and its certificate."""
         d = self._vector(ray, "ray", self.size).copy()
         reach, rows = self._reaches
-        value, curved, violation, rounding = kernels.ray_residual(self.arrays, rows, d)
+        value, curved, violation, relative, rounding = kernels.ray_residual(self.arrays, rows, d)
         cost = float(np.abs(self.q).max(initial=0.0))
         residual = max(curved * (1 + reach), violation * cost)
         entries = {
             "residual": Entry(
-                _ratio(residual, value, rounding),
-                "max(|Pd| (1 + reach of the bounds), |q| violation of Ad per row) / value",
+                max(_ratio(residual, value, rounding), kernels.STRICTER * relative),
+                "max(|Pd| (1 + reach of the bounds) / value, |q| violation of Ad per row / value, "
+                "100 of both per row)",
                 tol=PROOF_TOL,
             ),
             "value": Entry(value, "-q'd for |d| = 1", gate=False),

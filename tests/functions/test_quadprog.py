@@ -339,3 +339,21 @@ def test_a_limit_on_iterations_ends_every_method_with_a_warning(method):
 def test_what_is_not_solved_is_warned_of(method):
     with pytest.warns(numopt.ConvergenceWarning, match="not convex"):
         assert numopt.quadprog(-I2, [0.0, 0.0], lb=0, ub=1, method=method).status == 6
+
+
+FAR = {  # solvable, with solutions some 1e9 away, where the small entries decide
+    "curvature": (1e-9 * I2, [1.0, -1.0]),
+    "curvature and bounds": (np.diag([1.0, 1e-9]), [1.0, -1.0], None, None, None, 0.0),
+    "slope": (None, [-1.0, 0.0], [[1e-9, -1.0], [0.0, 1.0]], None, [1.0, 5.0], 0.0),
+    "row": (I2, [1.0, 0.0], [[1e-9, 1.0]], 1.0, None, None, [INF, 0.0]),
+    "equations": (I2, [1.0, 0.0], [[1.0, 1.0], [1.0, 1 + 1e-9]], [0.0, 1.0], [0.0, 1.0]),
+    "opposite": (None, [-1.0, 0.0], [[1.0, -1.0], [1.0, -1 - 1e-9]], [0.0, -1.0], [0.0, 1.0]),
+}
+
+
+@every_method
+@pytest.mark.parametrize("name", FAR)
+def test_small_entries_are_no_rounding(name, method):
+    *data, lb, ub = (*FAR[name], *(None,) * 7)[:7]
+    result = solved(*data, lb=lb, ub=ub, method=method, options={"max_iter": 2000})
+    assert result.status not in (2, 3), result
