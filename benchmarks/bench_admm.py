@@ -119,16 +119,20 @@ CASES = {
 }
 
 
+# Each maker returns a step and what turns new matrices, where there are any, into its arguments.
+
+
 def numopt_steps(P, A, lower, upper, q, sides):
     problem = QuadraticProgram(P, q, A, sides, sides, lower, upper)
     solver, result = OperatorSplittingQP(tol=TOL), None
 
-    def step(q, sides):
-        nonlocal result
-        result = solver.solve(problem.replace(q=q, l=sides, u=sides), warm_start=result)
+    def step(q, sides, **matrices):
+        nonlocal problem, result
+        problem = problem.replace(q=q, l=sides, u=sides, **matrices)
+        result = solver.solve(problem, warm_start=result)
         return result.x, result.y, result.z_lb, result.z_ub
 
-    return step
+    return step, lambda **matrices: matrices
 
 
 def osqp_steps(P, A, lower, upper, q, sides):
@@ -136,21 +140,27 @@ def osqp_steps(P, A, lower, upper, q, sides):
 
     n = q.size
     at = np.flatnonzero((lower > -np.inf) | (upper < np.inf))
-    rows = sp.csc_matrix(sp.vstack([A, sp.eye_array(n, format="csr")[at]]))
-    solver = osqp.OSQP()
+
+    def given(P=None, A=None):
+        new = {} if P is None else {"Px": sp.csc_matrix(sp.triu(P))}
+        if A is not None:
+            new["Ax"] = sp.csc_matrix(sp.vstack([A, sp.eye_array(n, format="csr")[at]]))
+        return new
+
+    solver, first = osqp.OSQP(), given(P, A)
     solver.setup(
-        sp.csc_matrix(sp.triu(P)), q, rows, np.r_[sides, lower[at]], np.r_[sides, upper[at]],
+        first["Px"], q, first["Ax"], np.r_[sides, lower[at]], np.r_[sides, upper[at]],
         eps_abs=TOL, eps_rel=TOL, verbose=False, max_iter=20_000,
     )  # fmt: skip
 
-    def step(q, sides):
-        solver.update(q=q, l=np.r_[sides, lower[at]], u=np.r_[sides, upper[at]])
+    def step(q, sides, **entries):
+        solver.update(q=q, l=np.r_[sides, lower[at]], u=np.r_[sides, upper[at]], **entries)
         answer = solver.solve()
         z = np.zeros(n)
         z[at] = answer.y[sides.size :]
         return answer.x, answer.y[: sides.size], np.maximum(-z, 0), np.maximum(z, 0)
 
-    return step
+    return step, lambda **new: {name: M.data for name, M in given(**new).items()}
 
 
 def piqp_steps(P, A, lower, upper, q, sides):
@@ -162,31 +172,54 @@ def piqp_steps(P, A, lower, upper, q, sides):
     matrices = sp.csc_matrix(P), q, sp.csc_matrix(A), sides
     solver.setup(*matrices, None, None, None, lower, upper)
 
-    def step(q, sides):
-        solver.update(c=q, b=sides)
+    def step(q, sides, **matrices):
+        solver.update(c=q, b=sides, **matrices)
         solver.solve()
         answer = solver.result
         return tuple(np.array(getattr(answer, name)) for name in ("x", "y", "z_bl", "z_bu"))
 
-    return step
+    return step, lambda **new: {name: sp.csc_matrix(M) for name, M in new.items()}
 
 
 MAKERS = {"numopt": numopt_steps, "osqp": osqp_steps, "piqp": piqp_steps}
 
 
-def seconds(case, maker):
-    """CPU seconds of the programs after the first, and the worst certificate of all."""
+def scaled(P, rng):
+    """D P D with D near 1, in the same places."""
+    d, moved = 1 + 0.02 * rng.random(P.shape[0]), P.copy()
+    moved.data *= d[P.indices] * np.repeat(d, np.diff(P.indptr))
+    return moved
+
+
+def jittered(A, rng):
+    """Entries moved by a hundredth."""
+    moved = A.copy()
+    moved.data *= 1 + 0.01 * rng.standard_normal(A.nnz)
+    return moved
+
+
+def seconds(case, maker, change=""):
+    """CPU seconds of the programs after the first, and the worst certificate of all.
+
+    `change`: "", or which of the matrices P and A get new entries each time.
+    """
     P, A, lower, upper, programs = CASES[case]()
+    P, A, rng = sp.csc_array(P), sp.csc_array(A), np.random.default_rng(5)
     course = programs()
     q, sides = next(course)
     judge = QuadraticProgram(P, q, A, sides, sides, lower, upper)
-    step, spent, worst, count = MAKERS[maker](P, A, lower, upper, q, sides), 0.0, 0.0, 0
+    step, arguments_of = MAKERS[maker](P, A, lower, upper, q, sides)
+    spent, worst, count = 0.0, 0.0, 0
     while True:
+        new = {"P": scaled(P, rng)} if "P" in change else {}
+        if "A" in change:
+            new["A"] = jittered(A, rng)
+        arguments = arguments_of(**new)
         start = process_time()
-        answer = step(q, sides)
+        answer = step(q, sides, **arguments)
         spent += (process_time() - start) * (count > 0)
         count += 1
-        certificate = judge.replace(q=q, l=sides, u=sides).certificate(*answer)
+        certificate = judge.replace(q=q, l=sides, u=sides, **new).certificate(*answer)
         worst = max(worst, *certificate.values())
         try:
             q, sides = course.send(answer[0])
@@ -197,21 +230,24 @@ def seconds(case, maker):
 class Sequences:
     """Warm-started sequences of 100 programs at 1e-6."""
 
-    params = [list(CASES), ["osqp", "piqp"]]
+    params = [list(CASES), ["osqp", "piqp"], ["", "A", "P", "PA"]]
+    param_names = ["case", "peer", "new matrices"]
 
-    def setup(self, case, peer):
+    def setup(self, case, peer, change):
         try:
             __import__(peer)
         except ImportError as error:
             raise NotImplementedError from error  # asv's word for "skip"
-        seconds(case, "numopt")
+        seconds(case, "numopt", change)
 
-    def track_ratio(self, case, peer):
-        ours, theirs = (min(seconds(case, who)[0] for _ in range(3)) for who in ("numopt", peer))
+    def track_ratio(self, case, peer, change):
+        ours, theirs = (
+            min(seconds(case, who, change)[0] for _ in range(3)) for who in ("numopt", peer)
+        )
         return ours / theirs
 
-    def track_certificate(self, case, peer):
-        return seconds(case, "numopt")[1]
+    def track_certificate(self, case, peer, change):
+        return seconds(case, "numopt", change)[1]
 
 
 class Small:

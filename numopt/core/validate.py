@@ -148,6 +148,13 @@ def require_in(value: Any, low: float, high: float, name: str) -> None:
         raise ValueError(f"{name} must lie in [{low:g}, {high:g}], got {value!r}")
 
 
+def require_between(value: Any, low: float, high: float, name: str) -> None:
+    """Refuse numbers that are not strictly between the limits."""
+    require_number(value, name)
+    if not low < value < high:
+        raise ValueError(f"{name} must lie in ({low:g}, {high:g}), got {value!r}")
+
+
 def require_count(value: Any, name: str, least: int = 0) -> None:
     """Refuse what is not an integer >= least."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):

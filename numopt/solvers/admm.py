@@ -13,6 +13,7 @@ from numopt.core.engine import BREAKDOWN, DONE, RUNNING, Solver
 from numopt.core.result import Certificate
 from numopt.core.validate import (
     as_vector,
+    require_between,
     require_choice,
     require_count,
     require_length,
@@ -139,9 +140,7 @@ class ADMM(Solver):
         super().__post_init__()
         if self.rho is not None:
             require_positive(self.rho, "rho")
-        require_positive(self.relaxation, "relaxation")
-        if not self.relaxation < 2:
-            raise ValueError(f"relaxation must lie in (0, 2), got {self.relaxation!r}")
+        require_between(self.relaxation, 0, 2, "relaxation")
         require_choice(self.adapt, RULES, "adapt")
         require_count(self.memory, "memory")
 

@@ -18,7 +18,7 @@ from numopt.core.engine import (
     time_left,
 )
 from numopt.core.result import Status
-from numopt.core.validate import require_count, require_positive
+from numopt.core.validate import require_between, require_count, require_positive
 from numopt.linalg.ldl import LDL
 from numopt.solvers import _conic_splitting_kernels as kernels
 from numopt.solvers._conic_model import Model, prepare
@@ -110,9 +110,7 @@ class ConicSplitting(Solver):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self.rho, "rho")
-        require_positive(self.relaxation, "relaxation")
-        if not self.relaxation < 2:
-            raise ValueError(f"relaxation must lie in (0, 2), got {self.relaxation!r}")
+        require_between(self.relaxation, 0, 2, "relaxation")
         require_count(self.memory, "memory")
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:

@@ -16,7 +16,7 @@ from numopt.core.engine import (
     run,
     time_left,
 )
-from numopt.core.validate import require_count, require_positive
+from numopt.core.validate import require_between, require_count, require_positive
 from numopt.solvers import _qp_active_set as at
 from numopt.solvers import _qp_splitting_kernels as kernels
 from numopt.solvers._qp_adjoint import Adjoint
@@ -107,9 +107,7 @@ class OperatorSplittingQP(Solver):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self.rho, "rho")
-        require_positive(self.relaxation, "relaxation")
-        if not self.relaxation < 2:
-            raise ValueError(f"relaxation must lie in (0, 2), got {self.relaxation!r}")
+        require_between(self.relaxation, 0, 2, "relaxation")
         require_count(self.polish, "polish")
 
     def at_once(self, problem: Any, x0: Any, warm: dict[str, Any], tol: float) -> Any:
