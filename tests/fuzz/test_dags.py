@@ -181,7 +181,7 @@ def test_sizes_whose_squares_overflow_are_refused(size):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, 31, 34])  # the last two meet such gains
 def test_gains_that_are_rounding_do_not_go_round(seed):
     rng = np.random.default_rng(seed)
     X = dags.draw(rng, dags.random_dag(rng, 4), 60)
