@@ -41,3 +41,18 @@ def test_planted_verdicts_of_linear_programs_are_found(method, seeds, least):
         if result.success:
             assert residual(arrays, result) <= 1.1e-8
     assert right >= least
+
+
+def test_planted_verdicts_are_found_by_splitting():
+    right, wrong = 0, []
+    for seed in range(100):
+        verdict, arrays = draw(np.random.default_rng(seed))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", numopt.ConvergenceWarning)
+            result = numopt.quadprog(**arrays, method="admm")
+        right += result.status == VERDICTS[verdict]
+        if result.status in (0, 2, 3, 6) and result.status != VERDICTS[verdict]:
+            wrong.append((seed, verdict, result.status.name))
+        assert not result.success or residual(arrays, result) <= 1e-6
+    assert not wrong
+    assert right >= 97
