@@ -167,7 +167,7 @@ def solve_linear_program(
     for name in order[1:]:
         if latest.status in _DECIDED:
             return latest
-        solver = pick(name, problem, _shared(solver, latest))
+        solver = pick(name, problem, _shared(solver, latest.time))
         latest = run(solver, problem, warm_start=latest, callback=callback, warn=False)
         if latest.status in _DECIDED or latest.certificate.worst(tol) < result.certificate.worst(
             tol

@@ -22,6 +22,8 @@ from numopt.solvers._lp_proofs import (
 LARGE = 20_000
 # What HiGHS takes as tolerance, and what it takes if not asked.
 LEAST, MOST, USUAL = 1e-10, 1e-2, 1e-7
+# Entries that HiGHS drops if not told otherwise.
+SMALL = 1e-9
 # Attempts, each where the data do not confirm what came of the one before: HiGHS as asked, without
 # presolve, and its interior point method.
 ATTEMPTS = 3
@@ -236,13 +238,15 @@ class Highs(Solver):
         model = highspy.Highs()
         set_option = model.setOptionValue
         set_option("output_flag", False)
-        set_option("small_matrix_value", 1e-12)  # smaller entries it drops
+        if np.abs(problem.A.data).min(initial=1.0) < SMALL:  # HiGHS would drop such entries
+            set_option("small_matrix_value", 1e-12)  # else worse: factors suffer from it
         algorithm = "ipm" if attempt == 2 else self.algorithm
         if algorithm != "choose":
             set_option("solver", algorithm)
         if attempt or not self.presolve:
             set_option("presolve", "off")
-        goal = min(max(tol, LEAST), MOST)
+        # Asked for more at once, HiGHS cycles on some programs, and vertices are exact anyway.
+        goal = tol if attempt else min(max(tol, USUAL), MOST)
         set_option("primal_feasibility_tolerance", goal)
         set_option("dual_feasibility_tolerance", goal)
         if attempt:
