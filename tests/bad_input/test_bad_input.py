@@ -39,7 +39,7 @@ from numopt.penalties import (
     Ridge,
 )
 from numopt.problems import Composite
-from numopt.sets import Box, Simplex
+from numopt.sets import Birkhoff, Box, Simplex
 from numopt.solvers import ProximalGradient
 
 N, P = 6, 3
@@ -369,6 +369,13 @@ CASES = [
      ValueError, ["Simplex", "Box"]),
     ("domain of another length", minimized(domain=Box(np.zeros(3), 1.0), jac="2-point"),
      ValueError, ["x0 has 2 entries, expected 3"]),
+    ("domain without an end", minimized(domain=Box(0.0, np.inf), jac="2-point", method="bpcg"),
+     ValueError, ["Box is unbounded", "bounded set"]),
+    ("domain without a projection", minimized(domain=Birkhoff(1), jac="2-point",
+                                              method="prox-grad"),
+     TypeError, ["Birkhoff", "'frank-wolfe'"]),
+    ("domain of matrices of another shape", minimized(domain=Birkhoff(2), jac="2-point"),
+     ValueError, ["x0 has 2 entries, expected 4"]),
     ("Newton without a Hessian", minimized(method="newton"), ValueError, ["hess or hessp"]),
     ("differences of differences", minimized(hess="2-point"), ValueError, ["callable jac"]),
     ("hess a number", minimized(hess=3), ValueError, ["hess must be callable", "3"]),
