@@ -401,3 +401,38 @@ def test_bad_types_and_options():
     for method in METHODS:
         with pytest.raises(TypeError, match="did you mean 'max_iter'"):
             numopt.linprog([1, 1], method=method, options={"max_itr": 3})
+
+
+def test_an_answer_that_the_data_do_not_confirm_goes_to_the_next_solver(monkeypatch):
+    from numopt.solvers import Highs
+
+    run = Highs._run
+
+    def spoilt(self, *args, **options):
+        outcome = run(self, *args, **options)
+        point = {**outcome.point, "x": outcome.point["x"] + 1e-3}
+        return outcome._replace(point={**point, "warm_start": dict(point)})
+
+    args = draw(5)
+    value = numopt.linprog(*args).fun
+    monkeypatch.setattr(Highs, "_run", spoilt)
+    result = numopt.linprog(*args, time_limit=60)
+    assert result.success
+    assert "InteriorPointQP" in result.solver
+    assert result.fun == pytest.approx(value, rel=1e-7)
+    alone = solved(*args, method="highs")
+    assert not alone.success
+    assert alone.status == 7
+
+
+def test_the_first_order_method_is_chosen_where_factors_fill_in():
+    rng = np.random.default_rng(0)
+    n, links = 2500, 9
+    target = rng.integers(0, n, n * links)
+    G = sp.csr_array((np.ones(n * links), (target, np.repeat(np.arange(n), links))), shape=(n, n))
+    A = sp.eye_array(n) - 0.9 * G @ sp.diags_array(1 / G.sum(axis=0))
+    ranks = numopt.linprog(np.zeros(n), A_eq=A, b_eq=np.full(n, 0.1 / n), tol=1e-6)
+    assert ranks.success
+    assert "HalpernPDHG" in ranks.solver
+    assert ranks.x.sum() == pytest.approx(1.0, abs=1e-2)
+    assert "Highs" in numopt.linprog(*draw(0), tol=1e-6).solver
