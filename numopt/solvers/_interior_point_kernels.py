@@ -43,6 +43,8 @@ TAU = 0.99
 PATIENCE = 10
 # Steps of refinement at most.
 REFINEMENTS = 5
+# Sides beyond the inverse count less in the least squares problem that gives the first point.
+PULL = 1e-5
 # Least slack and multiplier to start from, where they are equal.
 START = 100.0
 

@@ -33,6 +33,7 @@ from numopt.solvers._interior_point_kernels import (
     NO_POINT,
     PATIENCE,
     PRIMAL,
+    PULL,
     RAY,
     RESIDUAL,
     RHO,
@@ -132,7 +133,9 @@ def _build(factor, solve):
             v[k] = 0
             y[k] = 0
         for s in range(z.size):
-            slack[s] = z[s] = 1
+            # Sides far away must not pull the point there.
+            slack[s] = max(1.0, PULL * abs(model.limit[s]))
+            z[s] = 1 / slack[s]
             room.target[s] = 0
         for j in range(size):
             x[j] = v[j] = model.lo[j] if kind[j] == EQUATION else 0.0

@@ -12,6 +12,7 @@ import numpy as np
 from numopt.core.jit import inner, kernel
 from numopt.linalg.sparse import CSR
 from numopt.problems._qp_kernels import Arrays, kkt_residuals
+from numopt.solvers._interior_point_kernels import PULL
 
 # Variables and rows together, at most.
 LARGEST = 64
@@ -269,7 +270,9 @@ def _begin(S, L, work, n):
     total = work.shape[1]
     for k in range(total):
         for side in range(2):
-            work[S_LO + side, k] = work[Z_LO + side, k] = 1.0
+            # Sides far away must not pull the point there.
+            far = max(1.0, PULL * abs(work[LO + side, k]))
+            work[S_LO + side, k], work[Z_LO + side, k] = far, 1 / far
         fixed = k < n and work[KIND, k] == EQUATION
         work[POINT, k] = work[LO, k] if fixed else 0.0
     _multiply(S, work[POINT], work[PRODUCT])
