@@ -14,6 +14,8 @@ from numopt.linalg.sparse import CSR, row_axpy, row_dot
 STRICTER = 100.0
 # Rows of P below this part of its largest entry are taken for what is left of sums that cancel.
 ROUNDED = 1e-13
+# Rounding of a sum, in units of the magnitudes of its terms: four times the machine's.
+ROUNDING = 9e-16
 
 
 class Arrays(NamedTuple):
@@ -78,12 +80,14 @@ def kkt_residuals(data, x, y, z_lb, z_ub):
     """Primal, dual and gap residual, each relative, and the objective.
 
     Multipliers of the wrong sign or of infinite bounds count as dual residual and as 0 in the gap.
+    What rounding may hide in the gap, `ROUNDING` times the sum of the magnitudes of its terms,
+    is added to it.
     """
     P, A, q, lower, upper, lb, ub = data
     n, m = q.size, lower.size
     Ax = np.zeros(m)
     dual, dual_scale, wrong = 0.0, 0.0, 0.0
-    quadratic, linear, support = 0.0, 0.0, 0.0
+    quadratic, linear, support, terms = 0.0, 0.0, 0.0, 0.0
     outside, scale = 0.0, 0.0
     for j in range(n):
         row_axpy(A, j, x[j], Ax)
@@ -97,7 +101,9 @@ def kkt_residuals(data, x, y, z_lb, z_ub):
             wrong, low = _largest(wrong, low), 0.0
         if not high >= 0 or (high > 0 and ub[j] == np.inf):
             wrong, high = _largest(wrong, high), 0.0
-        support += _term(ub[j], high) - _term(lb[j], low)
+        above, below = _term(ub[j], high), _term(lb[j], low)
+        support += above - below
+        terms += abs(x[j] * Px) + abs(x[j] * q[j]) + abs(above) + abs(below)
         if lb[j] > -np.inf or ub[j] < np.inf:
             far = _outside(x[j], lb[j], ub[j])
             outside = _largest(outside, far)
@@ -112,10 +118,12 @@ def kkt_residuals(data, x, y, z_lb, z_ub):
         v = y[i]
         if (v > 0 and upper[i] == np.inf) or (v < 0 and lower[i] == -np.inf) or v != v:
             wrong, v = _largest(wrong, v), 0.0
-        support += _term(upper[i], max(v, 0.0)) + _term(lower[i], min(v, 0.0))
+        side = _term(upper[i], max(v, 0.0)) + _term(lower[i], min(v, 0.0))
+        support += side
+        terms += abs(side)
     primal = _largest(primal, outside / (1 + scale))
     dual = _largest(dual, wrong) / (1 + dual_scale)
-    gap = abs(quadratic + linear + support)
+    gap = abs(quadratic + linear + support) + ROUNDING * terms
     gap /= 1 + max(abs(quadratic), abs(linear), abs(support))
     return primal, dual, gap, 0.5 * quadratic + linear
 

@@ -175,5 +175,10 @@ def unscale(model, x, y, z, plain_x, plain_y, z_lb, z_ub):
             z_lb[j] = z[s] * worth[j]
         else:
             z_ub[j] = z[s] * worth[j]
+    for j in range(n):
+        # What both bounds have in common only adds to the gap.
+        both = min(z_lb[j], z_ub[j])
+        z_lb[j] -= both
+        z_ub[j] -= both
     for i in range(plain_y.size):
         plain_y[i] = y[n + i] * worth[n + i]

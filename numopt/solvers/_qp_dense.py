@@ -259,6 +259,8 @@ def _write(work, n, cost, point):
         if work[KIND, k] == EQUATION:
             z = -(work[PRODUCT, k] + work[Q, k])
             low, high = max(-z, 0.0), max(z, 0.0)
+        both = min(low, high)  # what they have in common only adds to the gap
+        low, high = low - both, high - both
         point[k] = work[POINT, k] * work[UNIT, k]
         point[n + m + k] = low / (cost * work[UNIT, k])
         point[2 * n + m + k] = high / (cost * work[UNIT, k])

@@ -150,3 +150,51 @@ def test_wrong_options_are_refused():
     problem, _ = stored("QAFIRO")
     with pytest.raises(ValueError, match="x0 has 3 entries, expected 32"):
         InteriorPointQP().solve(problem, x0=[1, 2, 3])
+
+
+WIDE = {  # solvable, with a side some 1e8 away
+    "narrow bounds": {
+        "P": [[13.9, -1.76], [-1.76, 18.4]], "q": [-13.9, 1.76], "lb": [-1e8, 0],
+        "ub": [np.inf, 1e-8],
+    },
+    "narrow row": {
+        "P": np.ones((2, 2)), "q": [0.8, 1.1], "A": [[2.0, -1], [0, -1], [1, 2]],
+        "l": [-1.00000001, 0, -1e8], "u": [-1.0, 1, -3],
+    },
+    "singular P": {
+        "P": np.outer([2, -2, 2, -1.0], [2, -2, 2, -1.0]), "q": [3.1052, -4.5202, 3.1918, -0.1398],
+        "A": [[0.0, 1, 0, -1], [0, 2, 0, 0]], "l": [-3.236, -np.inf], "u": [-3.236, -2.263],
+        "lb": [-1e8, -1.1315, -np.inf, -np.inf], "ub": [-0.3877, np.inf, np.inf, np.inf],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("copies", [1, 40])  # dense and sparse matrices
+@pytest.mark.parametrize("name", WIDE)
+def test_sides_far_away_do_no_harm(name, copies):
+    data = {}
+    for key, value in WIDE[name].items():
+        value = np.asarray(value, float)
+        data[key] = np.tile(value, copies) if value.ndim == 1 else np.kron(np.eye(copies), value)
+    result = InteriorPointQP().solve(QuadraticProgram(**data))
+    assert result.success
+    assert result.nit <= 20
+
+
+def test_bounds_do_not_share_a_multiplier():
+    rng = np.random.default_rng(4)
+    for n in (10, 100):
+        F, q = rng.standard_normal((n, n)), 10 * rng.standard_normal(n)
+        result = InteriorPointQP().solve(QuadraticProgram(F @ F.T, q, lb=-1.0, ub=1.0))
+        assert result.success
+        assert np.minimum(result.z_lb, result.z_ub).max() == 0
+        assert np.maximum(result.z_lb, result.z_ub).max() > 1
+
+
+def test_gap_counts_rounding():
+    problem = QuadraticProgram(np.eye(1), [0.0], lb=-1.0, ub=1.0)
+    fine = problem.certificate([0.0], z_lb=[0.0], z_ub=[0.0])
+    assert fine["gap"] == 0
+    narrow = QuadraticProgram(np.eye(1), [0.0], lb=1.0, ub=1.0)
+    huge = narrow.certificate([1.0], z_lb=[1e9 + 1], z_ub=[1e9])  # terms of 1e9 for a sum of 1
+    assert 1e-7 < huge["gap"] < 1e-5
