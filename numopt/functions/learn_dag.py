@@ -79,8 +79,8 @@ def learn_dag(
     random_state : int, optional
         Seed.
     splines : int, optional
-        With "ls" or "bic": explain a column by sums of functions of its parents, cubic splines with this
-        many coefficients each; see `DagScore`.
+        With "ls" or "bic": explain a column by sums of functions of its parents, cubic splines
+        with this many coefficients each; see `DagScore`.
     diagnose : bool, default True
         Warn if standardised data give another least-squares graph, up to 200 columns, and if there
         are few rows: see `diagnostics` of the result.
