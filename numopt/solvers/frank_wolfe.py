@@ -57,6 +57,7 @@ class State:
     trial_z: Any = None  # n
     trial_f: float = np.nan
     trial_r: Any = None  # n
+    modelled: bool = True  # whether the next direction may be a model's
     phase: int = READY
     counts: dict[str, int] = field(default_factory=lambda: dict(trials=0, moves=0, oracle=0))
 
@@ -159,6 +160,7 @@ class FrankWolfe(Solver):
 
     # ---- starts ----
 
+    @np.errstate(over="ignore", invalid="ignore")
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         oracle: Any
         if hasattr(problem, "domain"):
@@ -226,6 +228,7 @@ class FrankWolfe(Solver):
 
     # ---- iterations ----
 
+    @np.errstate(over="ignore", invalid="ignore")  # far points may overflow: they are refused
     def advance(self, problem: Any, state: State, n: int) -> tuple[int, int]:
         done = 0
         while True:
@@ -237,8 +240,12 @@ class FrankWolfe(Solver):
                     self._look(state)
                     done += 1
                     state.phase = READY
+                elif self._try(state):
+                    state.phase = WAITING
+                elif state.rule == "model":  # rounding, or a kink: once more by slopes
+                    state.modelled, state.phase = False, READY
                 else:
-                    state.phase = WAITING if self._try(state) else STUCK
+                    state.phase = STUCK
             elif state.phase == READY:
                 if not np.isfinite(state.f):
                     return done, BREAKDOWN
@@ -294,7 +301,7 @@ class FrankWolfe(Solver):
         near = int(np.argmin(np.where(w > 0, slopes, np.inf)))
         if best < 0:
             best = near
-        if self.variant == "corrective":
+        if self.variant == "corrective" and state.modelled:
             Q = oracle.model(state) if oracle.convex or oracle.is_function else None
             if Q is not None:
                 target = simplex_qp(Q, slopes - Q @ w, start=w, tol=1e-3 * state.target)
@@ -419,6 +426,7 @@ class FrankWolfe(Solver):
         """Take the trial as the iterate."""
         atoms = state.atoms
         state.counts["moves"] += 1
+        state.modelled = True
         state.x, state.f = state.trial_x, state.trial_f
         if not state.oracle.is_function:
             state.z, state.r = state.trial_z, state.trial_r
