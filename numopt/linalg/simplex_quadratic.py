@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.linalg
+from scipy.linalg import lapack
+
+from numopt.core.validate import as_array, as_vector
 
 EPS = float(np.finfo(float).eps)
 RIDGE = 1e-14  # relative to each diagonal entry
@@ -42,8 +44,10 @@ def simplex_qp(Q: Any, b: Any, start: Any = None, tol: float = 0.0) -> np.ndarra
     >>> simplex_qp([[1.0, 0.0], [0.0, 3.0]], [0.0, 0.0]).round(12).tolist()
     [0.75, 0.25]
     """
-    Q, b = np.asarray(Q, float), np.asarray(b, float)
+    Q, b = as_array(Q, "Q", 2, np.float64), as_vector(b, "b", np.float64)
     k = b.size
+    if k == 0 or Q.shape != (k, k):
+        raise ValueError(f"Q has shape {Q.shape}, b has {k} entries; expected (k, k) and k >= 1")
     if start is None:
         w = np.zeros(k)
         w[int(np.argmin(Q.diagonal() / 2 + b))] = 1.0
@@ -81,23 +85,28 @@ def simplex_qp(Q: Any, b: Any, start: Any = None, tol: float = 0.0) -> np.ndarra
 def _on_face(Q: np.ndarray, b: np.ndarray, support: np.ndarray) -> np.ndarray:
     """Minimiser over the weights of the support, of any sign, that sum to 1."""
     r = int(np.argmin(Q[support, support]))
-    first, rest = support[r], np.delete(support, r)
-    row = Q[first, rest]
+    others = np.ones(support.size, bool)
+    others[r] = False
+    first, rest = support[r], support[others]
+    out = np.ones(support.size)
+    if rest.size == 0:
+        return out
+    row, corner = Q[first, rest], Q[first, first]
     # In the weights of the others: the first has what they leave.
-    inner = Q[np.ix_(rest, rest)]
+    inner = Q[rest[:, None], rest]
     inner -= row[:, None]
-    inner -= row - Q[first, first]
-    slopes = row + b[rest] - (Q[first, first] + b[first])
+    inner -= row - corner
     units = 1.0 / np.sqrt(np.maximum(inner.diagonal(), 1e-300))
     inner *= units
     inner *= units[:, None]
+    slopes = units * (row + b[rest] - (corner + b[first]))
     ridge = RIDGE * support.size
     while True:
-        try:
-            inner.flat[:: slopes.size + 1] = 1.0 + ridge
-            factor = scipy.linalg.cho_factor(inner, check_finite=False)
+        inner.flat[:: rest.size + 1] = 1.0 + ridge
+        _, solution, failed = lapack.dposv(inner.T, slopes)
+        if not failed:
             break
-        except scipy.linalg.LinAlgError:
-            ridge *= 100.0
-    others = -units * scipy.linalg.cho_solve(factor, units * slopes, check_finite=False)
-    return np.insert(others, r, 1.0 - others.sum())
+        ridge *= 100.0
+    out[others] = -units * solution
+    out[r] = 1.0 - out[others].sum()
+    return out

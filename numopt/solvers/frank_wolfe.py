@@ -303,7 +303,7 @@ class FrankWolfe(Solver):
             best = near
         if self.variant == "corrective" and state.modelled:
             Q = oracle.model(state) if oracle.convex or oracle.is_function else None
-            if Q is not None:
+            if Q is not None and np.isfinite(Q).all():
                 target = simplex_qp(Q, slopes - Q @ w, start=w, tol=1e-3 * state.target)
                 dw = target - w
                 slope = -float(slopes @ dw)

@@ -302,6 +302,10 @@ def test_quadratics_on_the_simplex():
         assert w @ g - g.min() <= 1e-10 * np.abs(g).max()  # the gap bounds the excess
         again = simplex_qp(Q, b, start=w)
         assert again @ Q @ again / 2 + b @ again == pytest.approx(w @ Q @ w / 2 + b @ w)
+    with pytest.raises(ValueError, match=r"\(2, 2\), b has 3"):
+        simplex_qp(np.eye(2), np.zeros(3))
+    with pytest.raises(ValueError, match="Q has nan"):
+        simplex_qp(np.diag([1.0, np.nan]), np.zeros(2))
     twice = simplex_qp(np.ones((3, 3)), np.zeros(3))
     assert twice.sum() == pytest.approx(1)
 
