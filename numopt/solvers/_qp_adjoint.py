@@ -11,7 +11,7 @@ from numopt.core.validate import as_vector, require_length
 from numopt.linalg.krylov import lsqr
 from numopt.linalg.ldl import LDL
 
-# A side is active if its multiplier exceeds this part of the largest, or x lies on it that close.
+# A side is active if its multiplier exceeds this part of the largest term, or x is that close.
 STRICT = 1e-7
 
 
@@ -73,8 +73,10 @@ class Adjoint:
         n, m = problem.size, problem.n_rows
         gx = require_length(as_vector(gx, "gx", np.float64), n, "gx")
         gy = np.zeros(m) if gy is None else require_length(as_vector(gy, "gy", np.float64), m, "gy")
-        rows, upper, tied = _active(problem.A @ x, y, problem.l, problem.u)
-        at, above, tied_too = _active(x, self.z_ub - self.z_lb, problem.lb, problem.ub)
+        z = self.z_ub - self.z_lb
+        least = STRICT * max(_size(v) for v in (y, z, problem.q, problem.P @ x))
+        rows, upper, tied = _active(problem.A @ x, y, problem.l, problem.u, least)
+        at, above, tied_too = _active(x, z, problem.lb, problem.ub, least)
         unit = sp.csc_array((np.ones(at.size), (np.arange(at.size), at)), shape=(at.size, n))
         active = sp.csc_array(sp.vstack([sp.csr_array(problem.A)[rows], unit]))
         rhs = -np.concatenate([gx, gy[rows], np.zeros(at.size)])
@@ -108,11 +110,16 @@ class Adjoint:
         )  # fmt: skip
 
 
-def _active(v: Any, y: Any, low: Any, high: Any) -> tuple[np.ndarray, np.ndarray, bool]:
+def _size(v: np.ndarray) -> float:
+    return float(np.abs(v).max(initial=0.0))
+
+
+def _active(
+    v: Any, y: Any, low: Any, high: Any, least: float
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """Rows at a side with a multiplier, whether it is the upper one; whether some have none."""
-    threshold = STRICT * max(float(np.max(np.abs(y), initial=0.0)), 1e-300)
     equal = low == high
-    strict = equal | (np.abs(y) > threshold)
+    strict = equal | (np.abs(y) > least)
     with np.errstate(invalid="ignore"):
         near = np.minimum(v - low, high - v) <= STRICT * (1 + np.abs(v))
     return np.flatnonzero(strict), y[strict] > 0, bool((near & ~strict).any())

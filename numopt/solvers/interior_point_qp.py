@@ -19,6 +19,7 @@ from numopt.solvers import _qp_dense
 from numopt.solvers._interior_point_kernels import Kkt, Model, Point, Room
 from numopt.solvers._interior_point_loop import FOR
 from numopt.solvers._interior_point_setup import assemble, scale, take_sides, unscale
+from numopt.solvers._qp_adjoint import Adjoint
 from numopt.solvers._qp_model import analysed
 from numopt.solvers._qp_proofs import elastic, polished_farkas, polished_ray, recession
 from numopt.solvers.operator_splitting_qp import OperatorSplittingQP
@@ -83,7 +84,8 @@ class InteriorPointQP(Solver):
     Bounds beyond 1e18 are left out of the iteration. Up to 64 variables and rows in all, the same
     method runs on dense matrices in one compiled call; what that does not solve comes here. From
     the solution of a related program, the sides active there are tried first, as
-    `OperatorSplittingQP` does; if that leads nowhere the start is not used.
+    `OperatorSplittingQP` does; if that leads nowhere the start is not used. Results carry ``vjp``:
+    ``result.vjp(gx)`` pulls a derivative with respect to the solution back to the data.
 
     References
     ----------
@@ -127,17 +129,17 @@ class InteriorPointQP(Solver):
             given = _start(problem, x0, warm)
             certificate = problem.certificate(**given).at(tol)
             if certificate.met(tol):
-                return _described(given), certificate, 0
+                return _described(problem, given), certificate, 0
         if "y" in warm and "z_ub" in warm:
             found = _FINISH.at_once(problem, x0, dict(warm), tol)
             if found is not None:
-                return _described(found[0]), *found[1:]
+                return _described(problem, found[0]), *found[1:]
         n, m = problem.size, problem.n_rows
         if n + m > _qp_dense.LARGEST or problem.crossed() is not None:
             return None
         point = np.empty(3 * n + m)
         nit, *numbers = _qp_dense.solve(problem.flat, point, tol, self.max_iter)
-        return _described(problem.split(point)), problem.judged(*numbers, tol), nit
+        return _described(problem, problem.split(point)), problem.judged(*numbers, tol), nit
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         reduced = presolve(problem.arrays) if self.presolve else None
@@ -226,7 +228,7 @@ class InteriorPointQP(Solver):
 
     def finish(self, problem: Any, state: State) -> dict[str, Any]:
         point: dict[str, Any] = dict(state.given) or _restored(problem, state, state.best)
-        point["warm_start"] = dict(point)
+        point = _described(problem, point)
         for key in ("farkas", "ray", "direction"):
             if key in state.verdict:
                 point[key] = state.verdict[key]
@@ -251,9 +253,9 @@ class InteriorPointQP(Solver):
 _FINISH = OperatorSplittingQP(max_iter=1)
 
 
-def _described(point: dict[str, Any]) -> dict[str, Any]:
+def _described(problem: Any, point: dict[str, Any]) -> dict[str, Any]:
     parts = {name: point[name] for name in ("x", "y", "z_lb", "z_ub")}
-    return {**parts, "warm_start": dict(parts)}
+    return {**parts, "warm_start": dict(parts), "vjp": Adjoint(problem, **parts)}
 
 
 def _effort(known: tuple[Any, ...]) -> float:

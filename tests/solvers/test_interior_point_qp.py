@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 import numopt
 from numopt.problems import QuadraticProgram
-from numopt.solvers import InteriorPointQP
+from numopt.solvers import InteriorPointQP, OperatorSplittingQP
 
 DATA = Path(__file__).parents[1] / "data"
 OPTIMA = {
@@ -198,3 +198,21 @@ def test_gap_counts_rounding():
     narrow = QuadraticProgram(np.eye(1), [0.0], lb=1.0, ub=1.0)
     huge = narrow.certificate([1.0], z_lb=[1e9 + 1], z_ub=[1e9])  # terms of 1e9 for a sum of 1
     assert 1e-7 < huge["gap"] < 1e-5
+
+
+def test_derivatives_are_those_at_the_solution_of_the_other_method():
+    rng = np.random.default_rng(6)
+    for n, m in ((6, 4), (60, 30)):
+        F, A = rng.standard_normal((n, n)), rng.standard_normal((m, n))
+        x = rng.standard_normal(n)
+        problem = QuadraticProgram(
+            F @ F.T, rng.standard_normal(n), A, A @ x - rng.random(m), A @ x + 1, lb=x - 1
+        )
+        w = rng.standard_normal(n)
+        ours, other = (
+            s(tol=1e-11).solve(problem).vjp(w) for s in (InteriorPointQP, OperatorSplittingQP)
+        )
+        assert ours.unique and other.unique
+        for a, b in zip(ours[:-1], other[:-1], strict=True):
+            a, b = (v.toarray() if sp.issparse(v) else v for v in (a, b))
+            np.testing.assert_allclose(a, b, atol=1e-6)
