@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from numopt.problems.composite import _times as times
+from numopt.sets._base import HostSet
 from numopt.solvers._frank_wolfe_atoms import Atoms
 
 MEMORY = 12  # pairs of steps and gradient differences
@@ -188,3 +189,16 @@ class Function:
             return None
         Q = sigma * atoms.gram[: atoms.count, : atoms.count] - W @ inner
         return np.asarray((Q + Q.T) / 2)
+
+
+def start(domain: Any, given: Any, size: int, dtype: Any) -> np.ndarray:
+    """A point of the set: x0 projected, or itself if inside, or a vertex in its direction."""
+    if given is None:
+        return np.array(domain.lmo(np.zeros(size, dtype)), dtype)
+    rounding = float(np.finfo(dtype).eps) * max(1.0, float(np.abs(given).max(initial=0.0)))
+    # Sets of Python methods tell that they hold a point to the accuracy of their own algorithms.
+    if domain.contains(given, (1e5 if isinstance(domain, HostSet) else 16) * rounding):
+        return np.array(given, dtype)
+    if domain.has_projection:
+        return np.array(domain.project(given), dtype)
+    return np.array(domain.lmo(-given), dtype)

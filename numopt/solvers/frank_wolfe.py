@@ -14,9 +14,8 @@ from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_vector, require_choice, require_length, require_positive
 from numopt.linalg.simplex_quadratic import simplex_qp
 from numopt.problems.set_constrained import FW_GAP, require_oracle
-from numopt.sets._base import HostSet
 from numopt.solvers._frank_wolfe_atoms import Atoms
-from numopt.solvers._frank_wolfe_models import Function, Prediction
+from numopt.solvers._frank_wolfe_models import Function, Prediction, start
 
 VARIANTS = ("corrective", "blended", "pairwise", "away", "vanilla")
 STEPS = ("auto", "adaptive", "short", "exact", "open-loop")
@@ -186,7 +185,7 @@ class FrankWolfe(Solver):
             raise ValueError("x0 is needed: the number of variables is not known without it")
         if not oracle.is_function or size > 0:
             require_oracle(oracle.domain, size)
-        x = _start(oracle.domain, given, size, oracle.dtype)
+        x = start(oracle.domain, given, size, oracle.dtype)
         corrective = self.variant == "corrective"
         atoms = oracle.atoms(corrective, size) if oracle.is_function else oracle.atoms(corrective)
         tol = problem.default_tol if self.tol is None else self.tol
@@ -492,16 +491,3 @@ class FrankWolfe(Solver):
 
     def threads(self, problem: Any) -> AbstractContextManager[None]:
         return threads_for(min(problem.A.shape) if hasattr(problem, "A") else 100)
-
-
-def _start(domain: Any, given: Any, size: int, dtype: Any) -> np.ndarray:
-    """A point of the set: x0 projected, or itself if inside, or a vertex in its direction."""
-    if given is None:
-        return np.array(domain.lmo(np.zeros(size, dtype)), dtype)
-    rounding = float(np.finfo(dtype).eps) * max(1.0, float(np.abs(given).max(initial=0.0)))
-    # Sets of Python methods tell that they hold a point to the accuracy of their own algorithms.
-    if domain.contains(given, (1e5 if isinstance(domain, HostSet) else 16) * rounding):
-        return np.array(given, dtype)
-    if domain.has_projection:
-        return np.array(domain.project(given), dtype)
-    return np.array(domain.lmo(-given), dtype)
