@@ -19,7 +19,7 @@ from numopt.problems.quadratic_program import QuadraticProgram
 
 # Files write infinity as a number: bounds from here on are none.
 INFINITE = 1e20
-QUADRATIC = ("P", "q", "A", "l", "u", "lb", "ub")
+QUADRATIC = ("P", "q", "A", "l", "u", "lb", "ub", "offset")
 BY_HIGHS = (".qps", ".mps", ".lp")
 PARTS = ("data", "indices", "indptr", "shape")
 OUTPUTS = (".json", ".npz")
@@ -33,8 +33,9 @@ def read_problem(path: Any) -> QuadraticProgram:
     path : str or Path
         ``.qps``, ``.mps`` or ``.lp``, also gzipped (read by HiGHS; maximisation becomes
         minimisation of the negative), or ``.npz`` with arrays named as the fields of
-        `LinearProgram` (c, A, l, u, lb, ub, offset) or `QuadraticProgram` (P, q, A, l, u, lb, ub);
-        sparse matrices as ``A_data``, ``A_indices``, ``A_indptr`` and ``A_shape``, by columns.
+        `LinearProgram` (c, A, l, u, lb, ub, offset) or `QuadraticProgram` (the same with P and q
+        for c); sparse matrices as ``A_data``, ``A_indices``, ``A_indptr`` and ``A_shape``, by
+        columns.
         Bounds of magnitude 1e20 and more mean that there is none.
 
     Returns
@@ -92,9 +93,8 @@ def _from_npz(path: Path) -> QuadraticProgram:
     for name in ("l", "u", "lb", "ub"):
         if name in fields:
             fields[name] = _bounds(fields[name])
-    if not linear:
-        return QuadraticProgram(**{"P": None, **fields})
-    return LinearProgram(**{**fields, "offset": float(fields.get("offset", 0.0))})
+    fields["offset"] = float(fields.get("offset", 0.0))
+    return LinearProgram(**fields) if linear else QuadraticProgram(**{"P": None, **fields})
 
 
 def _sparse(path: Path, name: str, found: dict[str, np.ndarray]) -> Any:
@@ -147,7 +147,7 @@ def _from_highs(path: Path) -> QuadraticProgram:
     P = sp.csc_array((hessian.value_, hessian.index_, hessian.start_), shape=(n, n))
     if hessian.format_ == highspy.HessianFormat.kTriangular:
         P = P + sp.tril(P, -1).T
-    return QuadraticProgram(sign * P, q, sp.csc_array(A), l, u, lb, ub)
+    return QuadraticProgram(sign * P, q, sp.csc_array(A), l, u, lb, ub, sign * lp.offset_)
 
 
 def _complete(path: Path) -> bool:

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import scipy.sparse as sp
 
 from numopt.core.result import Certificate, Entry, Status
-from numopt.core.validate import as_matrix, as_vector, require_length
+from numopt.core.validate import as_vector
 from numopt.linalg.sparse import CSR
+from numopt.problems import _qp_data as data
 from numopt.problems import _qp_kernels as kernels
 from numopt.problems._base import Problem
 from numopt.problems._qp_convexity import curvature
+from numopt.problems._qp_data import FLOAT
 
 # A proof that there is no solution leaves a residual of at most this, relative to its value.
 PROOF_TOL = 1e-8
 VECTORS = ("q", "l", "u", "lb", "ub")
-FLOAT = np.dtype(np.float64)
 
 FORMULAS = {
     "primal": "distance of Ax to [l, u] / (1 + max |Ax|), of x to [lb, ub] / (1 + max |x|)",
@@ -32,7 +32,7 @@ class QuadraticProgram(Problem):
     r"""Convex quadratic program.
 
     .. math::
-        \min_x \; \tfrac12 x^T P x + q^T x \quad\text{subject to}\quad
+        \min_x \; \tfrac12 x^T P x + q^T x + \text{offset} \quad\text{subject to}\quad
         l \le A x \le u, \;\; lb \le x \le ub
 
     with multipliers y of the rows and :math:`z_{lb}, z_{ub} \ge 0` of the bounds,
@@ -58,6 +58,8 @@ class QuadraticProgram(Problem):
         Sides of the rows, -inf or inf where there is none; equal for an equation.
     lb, ub : float or array of shape (n,), optional
         Bounds on x.
+    offset : float, default 0
+        Added to the objective.
 
     Attributes
     ----------
@@ -77,8 +79,8 @@ class QuadraticProgram(Problem):
     >>> problem.objective([1.0, 2.0])
     -9.0
     >>> certificate = problem.certificate([1.0, 2.0], z_ub=[0.0, 2.0])
-    >>> float(certificate.primal), float(certificate.dual), float(certificate.gap)
-    (0.0, 0.0, 0.0)
+    >>> certificate.met(1e-12)
+    True
     """
 
     default_solver: ClassVar[str] = "ipm"
@@ -91,13 +93,15 @@ class QuadraticProgram(Problem):
     u: Any = None
     lb: Any = None
     ub: Any = None
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         own = self.__dict__
+        own["offset"] = data.offset(self.offset)
         n = as_vector(self.q, "q", np.float64).size
         m = 0
         if self.A is not None:
-            own["A"] = _by_columns(self.A, "A")
+            own["A"] = data.by_columns(self.A, "A")
             m = own["A"].shape[0]
             if own["A"].shape[1] != n:
                 raise ValueError(
@@ -107,13 +111,13 @@ class QuadraticProgram(Problem):
             for name in ("l", "u"):
                 if getattr(self, name) is not None and np.size(getattr(self, name)):
                     raise ValueError(f"{name} was given without A; bounds on x are lb and ub")
-            own["A"] = _empty(0, n)
-        own["P"] = _empty(n, n) if self.P is None else _by_columns(self.P, "P")
+            own["A"] = data.empty(0, n)
+        own["P"] = data.empty(n, n) if self.P is None else data.by_columns(self.P, "P")
         if own["P"].shape != (n, n):
             raise ValueError(
                 f"P has shape {own['P'].shape} but q has {n} entries; P must be {(n, n)}"
             )
-        own["P"] = _symmetric(own["P"])
+        own["P"] = data.symmetric(own["P"])
         self._set_matrices()
         self._set_vectors(n, m, VECTORS)
 
@@ -129,11 +133,11 @@ class QuadraticProgram(Problem):
                 or value.shape != (size,)
                 or not value.flags.carray
             ):
-                own[name] = _vector(value, name, size)
+                own[name] = data.vector(value, name, size)
         vectors = own["q"], own["l"], own["u"], own["lb"], own["ub"]
         if not kernels.acceptable(*vectors):
             for name in names:
-                _vector(own[name], name, own[name].size)
+                data.vector(own[name], name, own[name].size)
         own["_flat"] = own["_matrices"] + vectors
         own.pop("_arrays", None)
 
@@ -143,7 +147,7 @@ class QuadraticProgram(Problem):
         P, A = own["P"], own["A"]
         if not same_layout:
             new = P.indices, P.indptr, A.indices, A.indptr
-            if "_pattern" not in own or not all(map(_equal, own["_pattern"], new)):
+            if "_pattern" not in own or not all(map(data.equal, own["_pattern"], new)):
                 own["_pattern"] = new
         pattern = own["_pattern"]
         own["_matrices"] = P.data, *pattern[:2], A.data, *pattern[2:]
@@ -198,16 +202,18 @@ class QuadraticProgram(Problem):
         """
         own = self.__dict__
         vectors = [name for name in changes if name in VECTORS]
-        others = [name for name in changes if name not in VECTORS]
+        others = [name for name in changes if name not in (*VECTORS, "offset")]
+        if "offset" in changes:
+            changes["offset"] = data.offset(changes["offset"])
         same_layout = True
         for name in others:
             M = changes[name]
             if name not in ("P", "A") or getattr(M, "shape", None) != own[name].shape:
                 return super().replace(**changes)
-            known = _same_layout(M, own[name])
-            changes[name] = M if known else _by_columns(M, name)
+            known = data.same_layout(M, own[name])
+            changes[name] = M if known else data.by_columns(M, name)
             if name == "P":
-                changes[name] = _symmetric(changes[name])
+                changes[name] = data.symmetric(changes[name])
             same_layout = same_layout and known and changes[name] is M
         # Checking again what stays would cost more than many a solve.
         memo, family = self._caches()
@@ -224,8 +230,9 @@ class QuadraticProgram(Problem):
     # ---- certificates ----------------------------------------------------------------------------
 
     def objective(self, x: Any, **_: Any) -> float:
-        """x'Px/2 + q'x."""
-        return float(kernels.objective(self.arrays, self._vector(x, "x", self.size)))
+        """x'Px/2 + q'x + offset."""
+        value = kernels.objective(self.arrays, self._vector(x, "x", self.size))
+        return float(value) + self.offset
 
     def certificate(self, x: Any, y: Any = None, z_lb: Any = None, z_ub: Any = None) -> Certificate:
         """Primal, dual and gap residual; multipliers not given are 0."""
@@ -240,6 +247,7 @@ class QuadraticProgram(Problem):
         self, primal: float, dual: float, gap: float, fun: float, tol: float | None = None
     ) -> Certificate:
         """The certificate that goes with what `kkt_residuals` found in these data."""
+        fun += self.offset
         entries = {
             "primal": Entry(primal, FORMULAS["primal"], True, tol),
             "dual": Entry(dual, FORMULAS["dual"], True, tol),
@@ -387,8 +395,8 @@ class QuadraticProgram(Problem):
 
     @property
     def _reaches(self) -> tuple[float, np.ndarray]:
-        data = (self.A, self.l, self.u, self.lb, self.ub)
-        return self.cached("reaches", data, lambda: kernels.reaches(self.arrays))
+        parts = (self.A, self.l, self.u, self.lb, self.ub)
+        return self.cached("reaches", parts, lambda: kernels.reaches(self.arrays))
 
     def split(self, point: np.ndarray) -> dict[str, np.ndarray]:
         """Parts of a vector that holds x, y, z_lb and z_ub one after the other."""
@@ -416,100 +424,6 @@ class QuadraticProgram(Problem):
         self.__dict__.update(state)
         self._set_matrices()
         self._set_vectors(self.q.size, self.A.shape[0], ())
-
-
-# ---- reading the data ----------------------------------------------------------------------------
-
-
-def _by_columns(value: Any, name: str) -> Any:
-    """Canonical csc_array in float64 with int32 indices and writeable parts: itself if it is."""
-    M = as_matrix(value, name)
-    if not sp.issparse(M):
-        M = sp.csc_array(np.asarray(M, np.float64))
-    index = np.int32 if max(M.nnz, *M.shape) < 2**31 else np.int64
-    stored = M.data, M.indices, M.indptr
-    if M.data.dtype is FLOAT and all(part.flags.carray for part in stored):
-        if M.indices.dtype == M.indptr.dtype == index:
-            return M
-    parts = (
-        np.require(M.data, np.float64, ["C", "A", "W"]),
-        np.require(M.indices, index, ["C", "A", "W"]),
-        np.require(M.indptr, index, ["C", "A", "W"]),
-    )
-    if parts[0] is M.data and parts[1] is M.indices and parts[2] is M.indptr:
-        return M
-    return sp.csc_array(parts, shape=M.shape)
-
-
-def _same_layout(M: Any, known: Any) -> bool:
-    """Whether a matrix has finite entries in the places of one that was checked."""
-    return (
-        type(M) is sp.csc_array
-        and M.data.dtype is FLOAT
-        and M.data.flags.carray
-        and M.indices.dtype == known.indices.dtype
-        and M.indices.flags.carray
-        and M.indptr.flags.carray
-        and kernels.same_layout(M.data, M.indices, M.indptr, known.indices, known.indptr)
-    )
-
-
-def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether index arrays are the same; bytes are compared in a tenth of `np.array_equal`."""
-    return a is b or (a.dtype == b.dtype and a.size == b.size and a.tobytes() == b.tobytes())
-
-
-def _empty(m: int, n: int) -> Any:
-    parts = np.zeros(0), np.zeros(0, np.int32), np.zeros(n + 1, np.int32)
-    return sp.csc_array(parts, shape=(m, n))
-
-
-def _symmetric(P: Any) -> Any:
-    """P itself if symmetric, its symmetric part if that is so up to rounding; else an error."""
-    worst, i, j, a, b, scale = kernels.asymmetry(P.data, P.indices, P.indptr)
-    if i < 0:
-        return P
-    if worst > 1e-10 * scale:
-        raise ValueError(
-            f"P is not symmetric: P[{i}, {j}] is {a:.10g} but P[{j}, {i}] is {b:.10g}; pass "
-            "(P + P.T) / 2, or P + np.triu(P, 1).T if P holds its upper triangle only"
-        )
-    return _by_columns((P + P.T) / 2, "P")
-
-
-def _vector(value: Any, name: str, size: int) -> np.ndarray:
-    """A vector of the problem in the layout that kernels are compiled for."""
-    if name == "q":
-        value = require_length(as_vector(value, "q", np.float64), size, "q")
-    else:
-        value = _bound(value, name, size)
-    return value if value.flags.carray else np.array(value)
-
-
-def _bound(value: Any, name: str, size: int) -> np.ndarray:
-    """A bound as a vector; infinite on its own side only."""
-    free = -np.inf if name in ("l", "lb") else np.inf
-    if value is None:
-        return np.full(size, free)
-    if type(value) is not np.ndarray or value.dtype != np.float64 or value.ndim != 1:
-        value = np.asarray(value)
-        if value.dtype == object:  # None among the entries, as in SciPy's bounds
-            value = np.array([free if v is None else v for v in value.ravel()])
-        if value.dtype.kind not in "biuf":
-            raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
-        value = value.astype(np.float64)
-        if value.ndim == 0:
-            value = np.full(size, value)
-    if value.shape != (size,):
-        raise ValueError(f"{name} has shape {value.shape}, expected ({size},)")
-    bad = np.isnan(value) | (value == -free)
-    if bad.any():
-        i = int(np.argmax(bad))
-        raise ValueError(
-            f"{name} has {value[i]} at index {i} ({int(bad.sum())} such entries); "
-            f"{free} stands for no bound"
-        )
-    return value
 
 
 def _ratio(residual: float, value: float, rounding: float) -> float:

@@ -238,6 +238,7 @@ COLUMNS
     c2        r2        2.0
 RHS
     rhs1      r1        2.0            r2        6.0
+    rhs1      obj       -4.0
 BOUNDS
  UP bnd1      c1        20.0
 QUADOBJ
@@ -256,7 +257,7 @@ def test_the_command_line_reads_qps(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(np.load(out)["x"], [0.7625, 0.475], atol=1e-6)
-    assert float(np.load(out)["fun"]) == pytest.approx(4.371875)
+    assert float(np.load(out)["fun"]) == pytest.approx(4.371875 + 4)  # minus the side of obj
 
 
 def arrays(**given):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import numopt
 from numopt.core.result import Status
 from numopt.problems import QuadraticProgram
 from numopt.problems._presolve import postsolve, presolve
@@ -177,3 +178,18 @@ def test_presolve_knows_each_reduction():
     assert reduced.arrays.ub.tolist() == [3.0, INF]
     assert reduced.arrays.l.tolist() == [0.0]  # 2 less the fixed 2
     assert reduced.arrays.u.tolist() == [7.0]
+
+
+def test_offset_is_part_of_the_objective_alone():
+    plain = QuadraticProgram([[2.0]], [-2.0], lb=0.0)
+    moved = plain.replace(offset=5.0)
+    assert moved.objective([2.0]) == plain.objective([2.0]) + 5
+    for solver in ("ipm", "operator-splitting-qp"):
+        ours, other = numopt.solve(plain, solver), numopt.solve(moved, solver)
+        assert other.fun == pytest.approx(ours.fun + 5)
+        assert other.certificate["gap"] == ours.certificate["gap"]
+    assert moved.replace(q=[-4.0]).offset == 5
+    with pytest.raises(ValueError, match="offset is nan"):
+        plain.replace(offset=np.nan)
+    with pytest.raises(TypeError, match="offset"):
+        QuadraticProgram([[2.0]], [-2.0], offset="five")
