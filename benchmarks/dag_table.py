@@ -54,7 +54,7 @@ import numopt  # noqa: E402
 from numopt.problems import DagScore  # noqa: E402
 from numopt.problems._dag_graph import cpdag, hamming_distance  # noqa: E402
 from numopt.solvers import OrderInsertion  # noqa: E402
-from numopt.solvers._dag import fit_parents, order_of, regressions  # noqa: E402
+from numopt.solvers._parts.dag import fit_parents, order_of, regressions  # noqa: E402
 
 
 def simulate(d, seed, edges=4, n=1000):

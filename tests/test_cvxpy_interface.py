@@ -111,11 +111,11 @@ def test_infeasible_and_unbounded_are_told_apart():
 
 
 def test_parameters_are_solved_warm_with_one_analysis(monkeypatch):
-    from numopt.solvers import _qp_model
+    from numopt.solvers._parts import qp_model
 
     built = []
-    Analysis = _qp_model.Analysis
-    monkeypatch.setattr(_qp_model, "Analysis", lambda pattern: built.append(1) or Analysis(pattern))
+    Analysis = qp_model.Analysis
+    monkeypatch.setattr(qp_model, "Analysis", lambda pattern: built.append(1) or Analysis(pattern))
     rng = np.random.default_rng(1)
     M = rng.standard_normal((8, 8))
     x, q = cp.Variable(8, bounds=[0, 1]), cp.Parameter(8)
@@ -187,12 +187,12 @@ def test_cone_programs_without_solution():
 
 @pytest.mark.parametrize("method", ["auto", ConicSplitting(tol=1e-8)], ids=["auto", "admm"])
 def test_parameters_of_cone_programs_share_one_analysis(method, monkeypatch):
-    from numopt.solvers import _conic_model
+    from numopt.solvers._parts import conic_model
 
     built = []
-    Analysis = _conic_model.Analysis
+    Analysis = conic_model.Analysis
     monkeypatch.setattr(
-        _conic_model, "Analysis", lambda pattern: built.append(1) or Analysis(pattern)
+        conic_model, "Analysis", lambda pattern: built.append(1) or Analysis(pattern)
     )
     rng = np.random.default_rng(3)
     M = rng.standard_normal((12, 6))

@@ -17,11 +17,11 @@ from numopt.problems.dag_score import DagScore
 
 def refit(problem: DagScore, A: np.ndarray) -> np.ndarray:
     """Weights on the edges A alone, without penalty."""
-    from numopt.solvers._dag import fit_parents
+    from numopt.solvers._parts.dag import fit_parents
 
     if problem.score in ("ls", "bic"):
         return fit_parents(problem, A)
-    from numopt.solvers._dag_nodes import fit_node, make_nodes
+    from numopt.solvers._parts.dag_nodes import fit_node, make_nodes
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the data: given once
@@ -133,7 +133,7 @@ def confidence_intervals(problem: DagScore, A: np.ndarray, level: float = 0.95) 
 
     Least squares: w_p -+ t sqrt(n v_j (A^{-1})_pp / (n - k - 1)) / sqrt(n) with k parents.
     """
-    from numopt.solvers._dag import fit_parents
+    from numopt.solvers._parts.dag import fit_parents
 
     if problem.splines is not None:
         raise ValueError("confidence intervals are of linear models, not of splines")

@@ -62,7 +62,7 @@ class _PolyhedronForms(HostSet):
     def _solve(self, c: np.ndarray) -> Any:
         import numopt
         from numopt.problems import LinearProgram
-        from numopt.solvers import Highs
+        from numopt.solvers.highs import Highs
 
         cost = np.asarray(c, np.float64)
         size = float(np.abs(cost).max(initial=0.0)) or 1.0

@@ -20,9 +20,9 @@ from numopt.core.validate import (
     require_positive,
 )
 from numopt.linalg.maps import Map
-from numopt.solvers import _least_squares as least_squares
-from numopt.solvers._anderson import Anderson
-from numopt.solvers._steps import Step, curvature, multipliers, ratio, start_of_z, step_of
+from numopt.solvers._parts import least_squares
+from numopt.solvers._parts.anderson import Anderson
+from numopt.solvers._parts.steps import Step, curvature, multipliers, ratio, start_of_z, step_of
 
 # Places in State.scalars.
 RHO, COUNT, CHANGES, SETTLED, RESIDUAL, ERROR, TARGET, MEASURED, PRIMAL, DUAL = range(10)

@@ -17,8 +17,8 @@ from numopt.linalg.vector import copy_into
 from numopt.operators import _kernels  # noqa: F401 - what compiled operators call
 from numopt.operators._base import apply_into
 from numopt.penalties.quadratic import Zero
-from numopt.solvers._maps import slope
-from numopt.solvers._restarts import choose, is_due, rate_of
+from numopt.solvers._parts.maps import slope
+from numopt.solvers._parts.restarts import choose, is_due, rate_of
 
 # Rows of State.vectors: z_k and F(z_k), the half step and F there, u_k, the anchor, the point that
 # goes into the resolvent, the last z and F(z).

@@ -10,7 +10,7 @@ import numpy as np
 from numopt.core.engine import DONE, NEED_EVAL, RUNNING, Solver
 from numopt.core.result import Certificate
 from numopt.core.validate import require_count
-from numopt.solvers._anderson import Anderson
+from numopt.solvers._parts.anderson import Anderson
 
 
 class State(NamedTuple):

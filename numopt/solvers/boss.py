@@ -12,9 +12,9 @@ from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count, require_nonnegative
 from numopt.problems._dag_certificate import best_edge
 from numopt.problems._dag_graph import ordered
-from numopt.solvers import _dag_bic as bic
-from numopt.solvers._dag import fit_parents, order_of, r2_order, start_order
-from numopt.solvers._dag_equivalence import backward
+from numopt.solvers._parts import dag_bic as bic
+from numopt.solvers._parts.dag import fit_parents, order_of, r2_order, start_order
+from numopt.solvers._parts.dag_equivalence import backward
 
 # Places in State.scalars: phase, steps in it without gain, score of the order, of the best graph,
 # restarts done, whether the best graph is known to be optimal under single edges, the score of its

@@ -20,10 +20,10 @@ from numopt.core.engine import (
 from numopt.core.result import Status
 from numopt.core.validate import require_between, require_count, require_positive
 from numopt.linalg.ldl import LDL
-from numopt.solvers import _conic_splitting_kernels as kernels
-from numopt.solvers._conic_model import Model, prepare
-from numopt.solvers._conic_proofs import curved, farkas_of
-from numopt.solvers._conic_splitting_kernels import FOR, PROOF, RHO, TOL
+from numopt.solvers._parts import conic_splitting_kernels as kernels
+from numopt.solvers._parts.conic_model import Model, prepare
+from numopt.solvers._parts.conic_proofs import curved, farkas_of
+from numopt.solvers._parts.conic_splitting_kernels import FOR, PROOF, RHO, TOL
 from numopt.solvers.interior_point_conic import InteriorPointConic, feasible_point
 
 # Checks without progress, at a residual above this, after which there may be no solution.

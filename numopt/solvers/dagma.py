@@ -10,7 +10,7 @@ import numpy as np
 from numopt.core.engine import DONE, RUNNING, Solver
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_nonnegative, require_positive
-from numopt.solvers._dag_relaxations import check, loss, raw_start, stationary
+from numopt.solvers._parts.dag_relaxations import check, loss, raw_start, stationary
 
 # Places in State.scalars.
 STAGE, STEP, RATE, SHOWN, FINISHED, TOUCHED = range(6)

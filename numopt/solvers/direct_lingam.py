@@ -10,7 +10,7 @@ import numpy as np
 from numopt.core.engine import DONE, RUNNING, Solver
 from numopt.core.jit import inner, kernel
 from numopt.core.result import Certificate, Entry
-from numopt.solvers._dag import regressions, start_order
+from numopt.solvers._parts.dag import regressions, start_order
 
 # Constants of the approximation of entropy.
 K1, K2, GAMMA = 79.047, 7.4129, 0.37457

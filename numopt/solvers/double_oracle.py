@@ -10,7 +10,7 @@ import numpy as np
 from numopt.core.engine import DONE, RUNNING, Solver, run, time_left
 from numopt.core.result import Certificate
 from numopt.core.validate import require_count
-from numopt.solvers._game_simplex import as_payoffs, solve_game_exactly
+from numopt.solvers._parts.game_simplex import as_payoffs, solve_game_exactly
 from numopt.solvers.game_pdhg import GamePDHG, point, start
 
 # Gains of a better response below this, relative to the spread of A, are rounding.

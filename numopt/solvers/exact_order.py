@@ -12,8 +12,8 @@ from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count
 from numopt.problems._dag_basis import edge_sizes
 from numopt.problems._dag_graph import topological_order
-from numopt.solvers import _dag_dp as dp
-from numopt.solvers._dag import fit_parents, start_order
+from numopt.solvers._parts import dag_dp as dp
+from numopt.solvers._parts.dag import fit_parents, start_order
 
 # Places in State.scalars.
 NODE, BOUND, FUN = range(3)

@@ -14,8 +14,8 @@ from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_vector, require_choice, require_length, require_positive
 from numopt.linalg.simplex_quadratic import simplex_qp
 from numopt.problems.set_constrained import FW_GAP, require_oracle
-from numopt.solvers._frank_wolfe_atoms import Atoms
-from numopt.solvers._frank_wolfe_models import Function, Prediction, start
+from numopt.solvers._parts.frank_wolfe_atoms import Atoms
+from numopt.solvers._parts.frank_wolfe_models import Function, Prediction, start
 
 VARIANTS = ("corrective", "blended", "pairwise", "away", "vanilla")
 STEPS = ("auto", "adaptive", "short", "exact", "open-loop")

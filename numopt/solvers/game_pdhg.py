@@ -14,8 +14,8 @@ from numopt.core.validate import require_greater
 from numopt.linalg.projections import simplex_into
 from numopt.operators import _kernels  # noqa: F401 - what products with sparse matrices call
 from numopt.operators.matrices import as_linear
-from numopt.solvers._game_simplex import as_payoffs, on_supports
-from numopt.solvers._restarts import is_due
+from numopt.solvers._parts.game_simplex import as_payoffs, on_supports
+from numopt.solvers._parts.restarts import is_due
 
 # Rows of State.primal (y) and State.dual (x): the iterate z, T(z), the anchor, their products with
 # R' and R, the best strategy so far and its product, and space for the point to be projected.

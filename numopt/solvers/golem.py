@@ -15,7 +15,7 @@ from numopt.core.validate import (
     require_nonnegative,
     require_positive,
 )
-from numopt.solvers._dag_relaxations import check, exponential, raw_start, stationary
+from numopt.solvers._parts.dag_relaxations import check, exponential, raw_start, stationary
 
 STEP, FINISHED, TOUCHED = range(3)
 BETA = (0.9, 0.999)

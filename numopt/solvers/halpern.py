@@ -11,7 +11,7 @@ from numopt.core.jit import inner, kernel
 from numopt.core.validate import require_choice
 from numopt.linalg.vector import copy_into
 from numopt.operators._base import apply_into
-from numopt.solvers._maps import (
+from numopt.solvers._parts.maps import (
     ANCHOR,
     FIRST,
     FREE,
@@ -30,7 +30,7 @@ from numopt.solvers._maps import (
     note,
     remember,
 )
-from numopt.solvers._restarts import choose, is_due, rate_of
+from numopt.solvers._parts.restarts import choose, is_due, rate_of
 
 # Weights beyond this leave nothing of the anchor.
 LARGEST = 1e300

@@ -23,14 +23,14 @@ from numopt.core.validate import as_vector, require_length, require_positive
 from numopt.linalg.scaling import pock_chambolle, ruiz
 from numopt.linalg.sparse import CSR
 from numopt.problems._presolve import Reduced, postsolve, presolve
-from numopt.solvers import _pdhg_kernels as kernels
-from numopt.solvers._lp_proofs import (
+from numopt.solvers._parts import pdhg_kernels as kernels
+from numopt.solvers._parts.lp_proofs import (
     least_violation,
     prove_infeasible,
     prove_unbounded,
     steepest_ray,
 )
-from numopt.solvers._pdhg_kernels import Model, Work
+from numopt.solvers._parts.pdhg_kernels import Model, Work
 
 # Proofs that there is no solution are looked for at every so many iterations where the worst
 # residual is above a limit, else ten times more seldom, beginning with candidates of this residual

@@ -11,7 +11,7 @@ import numpy as np
 
 from numopt.core.engine import BREAKDOWN, DONE, INFEASIBLE, RUNNING, UNBOUNDED, Solver, time_left
 from numopt.core.validate import as_vector, require_choice, require_length
-from numopt.solvers._lp_proofs import (
+from numopt.solvers._parts.lp_proofs import (
     least_violation,
     prove_infeasible,
     prove_unbounded,

@@ -12,11 +12,11 @@ from numopt.core.engine import INFEASIBLE as NO_POINT
 from numopt.core.engine import UNBOUNDED as NO_END
 from numopt.core.result import Status
 from numopt.linalg.ldl import LDL
-from numopt.solvers import _conic_kernels as kernels
-from numopt.solvers._conic_kernels import Kkt, Point, Room
-from numopt.solvers._conic_loop import FOR
-from numopt.solvers._conic_model import Model, prepare
-from numopt.solvers._conic_proofs import curved, farkas_of, polished_ray, recession
+from numopt.solvers._parts import conic_kernels as kernels
+from numopt.solvers._parts.conic_kernels import Kkt, Point, Room
+from numopt.solvers._parts.conic_loop import FOR
+from numopt.solvers._parts.conic_model import Model, prepare
+from numopt.solvers._parts.conic_proofs import curved, farkas_of, polished_ray, recession
 
 # Residuals at which multipliers (which can be polished) and a point are tried as proofs, or, where
 # there is a P, programs without it are; and from which on nothing helps.

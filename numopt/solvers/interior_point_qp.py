@@ -14,14 +14,14 @@ from numopt.core.validate import as_vector, require_count, require_length
 from numopt.linalg.ldl import LDL
 from numopt.linalg.sparse import CSR
 from numopt.problems._presolve import postsolve, presolve
-from numopt.solvers import _interior_point_kernels as kernels
-from numopt.solvers import _qp_dense
-from numopt.solvers._interior_point_kernels import Kkt, Model, Point, Room
-from numopt.solvers._interior_point_loop import FOR
-from numopt.solvers._interior_point_setup import assemble, scale, take_sides, unscale
-from numopt.solvers._qp_adjoint import Adjoint
-from numopt.solvers._qp_model import analysed
-from numopt.solvers._qp_proofs import elastic, polished_farkas, polished_ray, recession
+from numopt.solvers._parts import interior_point_kernels as kernels
+from numopt.solvers._parts import qp_dense
+from numopt.solvers._parts.interior_point_kernels import Kkt, Model, Point, Room
+from numopt.solvers._parts.interior_point_loop import FOR
+from numopt.solvers._parts.interior_point_setup import assemble, scale, take_sides, unscale
+from numopt.solvers._parts.qp_adjoint import Adjoint
+from numopt.solvers._parts.qp_model import analysed
+from numopt.solvers._parts.qp_proofs import elastic, polished_farkas, polished_ray, recession
 from numopt.solvers.operator_splitting_qp import OperatorSplittingQP
 
 # Residuals of proofs that polishing may bring to nothing.
@@ -135,10 +135,10 @@ class InteriorPointQP(Solver):
             if found is not None:
                 return _described(problem, found[0]), *found[1:]
         n, m = problem.size, problem.n_rows
-        if n + m > _qp_dense.LARGEST or problem.crossed() is not None:
+        if n + m > qp_dense.LARGEST or problem.crossed() is not None:
             return None
         point = np.empty(3 * n + m)
-        nit, *numbers = _qp_dense.solve(problem.flat, point, tol, self.max_iter)
+        nit, *numbers = qp_dense.solve(problem.flat, point, tol, self.max_iter)
         return _described(problem, problem.split(point)), problem.judged(*numbers, tol), nit
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:

@@ -10,7 +10,7 @@ import numpy as np
 from numopt.core.jit import kernel
 from numopt.core.validate import require_in
 from numopt.operators._base import apply_into
-from numopt.solvers._maps import (
+from numopt.solvers._parts.maps import (
     ANCHOR,
     RES,
     TARGET,

@@ -13,7 +13,7 @@ from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_vector, require_count
 from numopt.linalg.line_search import SEARCH_SIZE, begin
 from numopt.problems.smooth import FORMULA
-from numopt.solvers._lbfgs_memory import (
+from numopt.solvers._parts.lbfgs_memory import (
     BROKEN,
     EVALUATED,
     FREE,
@@ -41,7 +41,7 @@ from numopt.solvers._lbfgs_memory import (
     move,
     recursion,
 )
-from numopt.solvers._lbfgs_search import (
+from numopt.solvers._parts.lbfgs_search import (
     ACCEPTED,
     AGAIN,
     LOWEST_FUN,

@@ -13,7 +13,7 @@ from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_vector, require_count
 from numopt.problems._curvature import lowest
 from numopt.problems.smooth import FORMULA, stationarity
-from numopt.solvers._newton_models import model_of
+from numopt.solvers._parts.newton_models import model_of
 
 ACCEPTED, GOOD = 1e-2, 0.5  # ratios of actual to predicted decrease
 STRONGER, WEAKER = 4.0, 1 / 8.0  # factors of the regularisation after a bad and a good step

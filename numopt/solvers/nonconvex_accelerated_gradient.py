@@ -11,7 +11,7 @@ from numopt.core.engine import BREAKDOWN, DIVERGED, DONE, RUNNING
 from numopt.core.generic import loss_gradient, loss_value
 from numopt.core.jit import inner, kernel
 from numopt.core.result import Certificate, Entry
-from numopt.solvers._accelerated import (
+from numopt.solvers._parts.accelerated import (
     AT_TRIAL,
     AT_X,
     CONCAVITY,
@@ -39,9 +39,14 @@ from numopt.solvers._accelerated import (
     new_state,
     receive,
 )
-from numopt.solvers._accelerated import State as Steps
-from numopt.solvers._composite import column_metric, gradient_affine, predict_affine, start_point
-from numopt.solvers._oracle_steps import OnOracles, OracleState
+from numopt.solvers._parts.accelerated import State as Steps
+from numopt.solvers._parts.composite import (
+    column_metric,
+    gradient_affine,
+    predict_affine,
+    start_point,
+)
+from numopt.solvers._parts.oracle_steps import OnOracles, OracleState
 
 
 class State(NamedTuple):

@@ -11,7 +11,7 @@ import scipy.optimize
 from numopt.core.engine import DONE, RUNNING, Solver, time_left
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count, require_nonnegative, require_positive
-from numopt.solvers._dag_relaxations import check, exponential, loss, raw_start, stationary
+from numopt.solvers._parts.dag_relaxations import check, exponential, loss, raw_start, stationary
 
 # Places in State.scalars.
 RHO, MULTIPLIER, H, FINISHED = range(4)

@@ -17,11 +17,11 @@ from numopt.core.engine import (
     time_left,
 )
 from numopt.core.validate import require_between, require_count, require_positive
-from numopt.solvers import _qp_active_set as at
-from numopt.solvers import _qp_splitting_kernels as kernels
-from numopt.solvers._qp_adjoint import Adjoint
-from numopt.solvers._qp_proofs import elastic
-from numopt.solvers._qp_splitting_model import Prepared, Storage, begin, prepare
+from numopt.solvers._parts import qp_active_set as at
+from numopt.solvers._parts import qp_splitting_kernels as kernels
+from numopt.solvers._parts.qp_adjoint import Adjoint
+from numopt.solvers._parts.qp_proofs import elastic
+from numopt.solvers._parts.qp_splitting_model import Prepared, Storage, begin, prepare
 
 # Entries touched by an iteration, from which on chunks are kept small.
 LARGE = 1e5

@@ -11,9 +11,9 @@ from numopt.core.engine import DONE, RUNNING, SPENT, Solver, run
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count, require_positive
 from numopt.problems._dag_graph import closure, ordered
-from numopt.solvers import _dag_lattice as lattice
-from numopt.solvers._dag import fit_parents, order_of
-from numopt.solvers._dag_parents import Parents, best_parents, bits, enlarged, make_parents
+from numopt.solvers._parts import dag_lattice as lattice
+from numopt.solvers._parts.dag import fit_parents, order_of
+from numopt.solvers._parts.dag_parents import Parents, best_parents, bits, enlarged, make_parents
 from numopt.solvers.boss import BOSS
 
 # Places in State.scalars: the best graph's score, the proven bound, states met, whether memory ran

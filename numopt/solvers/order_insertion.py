@@ -14,7 +14,7 @@ from numopt.linalg import order_search as orders
 from numopt.linalg.order_moves import factor
 from numopt.linalg.order_search import BEST, BEST_LEFT, MOVES, RESTARTS, STALE, TOTAL, WANTED
 from numopt.problems._dag_basis import expanded_order
-from numopt.solvers._dag import regressions, start_order
+from numopt.solvers._parts.dag import regressions, start_order
 
 # Descents again that are made unasked, up to `LARGE` variables, and a few up to `HUGE`; no more
 # once so many in a row came back to the same score.
@@ -46,7 +46,8 @@ class OrderInsertion(Solver):
     restarts : int, optional
         Further descents, each from the best order with variables moved at random. By default 12 up
         to 200 variables and 4 up to 500; fewer where 5 in a row come back to the same score; where
-        it is near its bound (see Notes) 4 up to 50 variables, and none beyond; none with splines.
+        it is near its bound (see Notes) 4 up to 50 variables, and none beyond; none with splines
+        or from an order that is given.
     kick : int, optional
         Moves of single variables before each of them; by default as many as there are variables.
     **limits
@@ -108,7 +109,8 @@ class OrderInsertion(Solver):
         if code != DONE:
             return None
         point = self.finish(problem, state)
-        return point, problem.certificate(point["x"], **problem.parts_of(point)), done
+        certificate = problem.certificate(point["x"], **problem.parts_of(point))
+        return point, certificate.at(tol), done
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> State:
         if not problem.orders_alone:
@@ -119,7 +121,8 @@ class OrderInsertion(Solver):
         d, drawn, wanted = problem.size, self.start == "random", self.restarts
         if wanted is None:
             wanted = AGAIN if d <= LARGE else FEW
-            if d <= 2 or d > HUGE or problem.splines is not None:
+            given = x0 is not None or "order" in warm  # whoever has an order goes on from there
+            if given or d <= 2 or d > HUGE or problem.splines is not None:
                 wanted = 0
         rng, seed = None, self.random_state or 0
         if drawn or self.restarts:  # restarts that nobody asked for do not make results differ

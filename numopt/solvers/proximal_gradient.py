@@ -19,8 +19,8 @@ from numopt.linalg.vector import (
     dot,
     extrapolate_into,
 )
-from numopt.solvers._accelerated import FISTA, LAN, PLAIN
-from numopt.solvers._composite import (
+from numopt.solvers._parts.accelerated import FISTA, LAN, PLAIN
+from numopt.solvers._parts.composite import (
     column_metric,
     free_part,
     gradient_affine,
@@ -28,7 +28,7 @@ from numopt.solvers._composite import (
     residual,
     start_point,
 )
-from numopt.solvers._oracle_steps import OnOracles, OracleState
+from numopt.solvers._parts.oracle_steps import OnOracles, OracleState
 
 # Places in State.scalars.
 CURVATURE, MOMENTUM, FUN, TARGET, STEP, EPS, RESIDUAL = range(7)

@@ -16,9 +16,9 @@ from numopt.linalg.order_moves import factor, swap_gains
 from numopt.problems._dag_basis import edge_sizes, expanded_order
 from numopt.problems._dag_certificate import gradient, kkt, norms
 from numopt.problems._dag_graph import closure, ordered, topological_order
-from numopt.solvers._dag import fit_order, start_order
-from numopt.solvers._dag_groups import Groups, fit_groups, make_groups
-from numopt.solvers._dag_nodes import fit_node, make_nodes
+from numopt.solvers._parts.dag import fit_order, start_order
+from numopt.solvers._parts.dag_groups import Groups, fit_groups, make_groups
+from numopt.solvers._parts.dag_nodes import fit_node, make_nodes
 
 # Places in State.scalars.
 TOTAL, LARGE, KKT, FINISHED = range(4)

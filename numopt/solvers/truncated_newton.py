@@ -21,8 +21,8 @@ from numopt.core.matrices import n_columns, predict
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count
 from numopt.linalg.vector import dot
-from numopt.solvers._composite import free_part, gradient_affine, predict_affine, start_point
-from numopt.solvers._coordinate_descent import weighted_square
+from numopt.solvers._parts.composite import free_part, gradient_affine, predict_affine, start_point
+from numopt.solvers._parts.coordinate_descent import weighted_square
 
 CHUNK = 2e8  # entries of A to read before a look at the clock
 HALVINGS = 50

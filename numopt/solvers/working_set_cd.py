@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from numopt.core.engine import BREAKDOWN, DONE, GROW, RUNNING, Solver, time_left
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import require_count
-from numopt.solvers._composite import free_part, start_point
-from numopt.solvers._coordinate_descent import (
+from numopt.solvers._parts.composite import free_part, start_point
+from numopt.solvers._parts.coordinate_descent import (
     ASIDE,
     IN_PLAY,
     column_dots,
@@ -25,10 +25,10 @@ from numopt.solvers._coordinate_descent import (
     set_aside,
     visit,
 )
-from numopt.solvers._quadratic_model import Model, gram_of, minimise, source_of, unit_bounds
-from numopt.solvers._residual_descent import descend_residual
-from numopt.solvers._softmax_model import class_columns, class_probabilities, softmax_model
-from numopt.solvers._units import coordinates, count_units, grouped, units_holding
+from numopt.solvers._parts.quadratic_model import Model, gram_of, minimise, source_of, unit_bounds
+from numopt.solvers._parts.residual_descent import descend_residual
+from numopt.solvers._parts.softmax_model import class_columns, class_probabilities, softmax_model
+from numopt.solvers._parts.units import coordinates, count_units, grouped, units_holding
 
 # Places in State.scalars.
 FUN, RESIDUAL, TARGET, LIMIT, INNER, LIFT, LOOKS = range(7)

@@ -11,7 +11,7 @@ import numopt
 from numopt.functions import _dag_report as report
 from numopt.problems import DagScore
 from numopt.problems._dag_graph import a_cycle, closure, cpdag, hamming_distance, topological_order
-from numopt.solvers._dag_equivalence import extension
+from numopt.solvers._parts.dag_equivalence import extension
 from tests.helpers import dags
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from numopt.problems import DagScore
 from numopt.solvers import BOSS, ExactOrder, OrderBranchAndBound, OrderInsertion
-from numopt.solvers._dag import regressions
+from numopt.solvers._parts.dag import regressions
 from tests.helpers import dags
 from tests.solvers.table import Arrays, Generator, Row
 

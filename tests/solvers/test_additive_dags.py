@@ -12,7 +12,7 @@ from numopt.problems import Composite, DagScore
 from numopt.problems._dag_basis import edge_sizes, expanded_order, make_basis
 from numopt.problems._dag_graph import hamming_distance
 from numopt.solvers import OrderInsertion, TopologicalSwaps
-from numopt.solvers._dag_groups import fit_groups, make_groups
+from numopt.solvers._parts.dag_groups import fit_groups, make_groups
 from tests.helpers import dags
 
 FUNCTIONS = (np.sin, np.square, np.cos, np.tanh)

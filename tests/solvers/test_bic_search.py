@@ -10,8 +10,9 @@ import pytest
 import numopt
 from numopt.problems import DagScore
 from numopt.problems._dag_graph import cpdag
-from numopt.solvers import BOSS, ExactOrder, _dag_bic, _dag_dp
-from numopt.solvers._dag_equivalence import best_deletion, extension
+from numopt.solvers import BOSS, ExactOrder
+from numopt.solvers._parts import dag_bic, dag_dp
+from numopt.solvers._parts.dag_equivalence import best_deletion, extension
 from tests.helpers import dags
 from tests.helpers.processes import fresh
 
@@ -58,7 +59,7 @@ def test_log_determinants():
     X = drawn(0)
     G = np.cov(X.T)
     out = np.empty(32)
-    _dag_dp.log_determinants(G, out)
+    dag_dp.log_determinants(G, out)
     for S in range(32):
         nodes = [i for i in range(5) if S >> i & 1]
         expected = np.linalg.slogdet(G[np.ix_(nodes, nodes)])[1] if nodes else 0.0
@@ -121,12 +122,12 @@ def test_units_do_not_matter():
 def test_local_scores_are_those_of_the_data():
     X = drawn(6, d=9, n=300)
     problem = DagScore(X, score="bic")
-    local, A = _dag_bic.make_local(problem, True), np.zeros((9, 9), bool)
+    local, A = dag_bic.make_local(problem, True), np.zeros((9, 9), bool)
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(9)
-        total = _dag_bic.graph_of(local, order, A)
+        total = dag_bic.graph_of(local, order, A)
         assert total == pytest.approx(dags.bic(X, A), abs=1e-8)
-        assert _dag_bic.order_score(local, order) == pytest.approx(total, abs=1e-9)
+        assert dag_bic.order_score(local, order) == pytest.approx(total, abs=1e-9)
         place = np.argsort(order)
         assert not (A & (place[:, None] >= place)).any()
         assert not dags.bic(X, np.triu(np.ones((9, 9)), 1)[np.ix_(place, place)] > 0) < total
@@ -135,26 +136,26 @@ def test_local_scores_are_those_of_the_data():
 def test_moves_change_the_score_by_what_they_say():
     X = drawn(7, d=10, n=150)
     problem = DagScore(X, score="bic", tiers=[[0, 1], [2]])
-    local, A = _dag_bic.make_local(problem, False), np.zeros((10, 10), bool)
+    local, A = dag_bic.make_local(problem, False), np.zeros((10, 10), bool)
     work, trial = np.zeros((3, 11)), np.zeros((2, 11), np.int64)
     sweep = np.arange(10)
     for seed in range(4):
         order = np.random.default_rng(seed).permutation(10)
         order = np.append(np.sort(order[np.isin(order, [0, 1, 2])]), order[order > 2])
         for x in range(10):
-            before = _dag_bic.order_score(local, order)
-            done, _, _, after = _dag_bic.settle(
+            before = dag_bic.order_score(local, order)
+            done, _, _, after = dag_bic.settle(
                 local, order, sweep, x, 0, before, np.inf, 1, work, trial
             )
             assert done == 1
             assert after <= before
-            assert after == pytest.approx(_dag_bic.order_score(local, order), abs=1e-8)
-        before = _dag_bic.graph_of(local, order, A)
-        gain = _dag_bic.tuck(local, order, A, trial[0]) + sum(
-            _dag_bic.window(local, order, first, 4, trial[0]) for first in range(7)
+            assert after == pytest.approx(dag_bic.order_score(local, order), abs=1e-8)
+        before = dag_bic.graph_of(local, order, A)
+        gain = dag_bic.tuck(local, order, A, trial[0]) + sum(
+            dag_bic.window(local, order, first, 4, trial[0]) for first in range(7)
         )
         assert gain >= 0
-        assert before - gain == pytest.approx(_dag_bic.order_score(local, order), abs=1e-8)
+        assert before - gain == pytest.approx(dag_bic.order_score(local, order), abs=1e-8)
         place = np.argsort(order)
         assert max(place[0], place[1]) < place[2]
 
@@ -165,8 +166,8 @@ def test_parents_that_became_useless_leave():
     a, b = rng.standard_normal((2, 4000))
     both = a + b + 0.3 * rng.standard_normal(4000)
     X = np.column_stack([a, b, both, 2 * a + b + 0.1 * rng.standard_normal(4000)])
-    local, A = _dag_bic.make_local(DagScore(X, score="bic"), False), np.zeros((4, 4), bool)
-    total = _dag_bic.graph_of(local, np.array([2, 0, 1, 3]), A)
+    local, A = dag_bic.make_local(DagScore(X, score="bic"), False), np.zeros((4, 4), bool)
+    total = dag_bic.graph_of(local, np.array([2, 0, 1, 3]), A)
     assert A[:, 3].tolist() == [True, True, False, False]
     assert total == pytest.approx(dags.bic(X, A), abs=1e-8)
 

@@ -323,11 +323,11 @@ def test_bad_options(options):
 
 @both
 def test_siblings_are_analysed_once(solver, monkeypatch):
-    from numopt.solvers import _conic_model
+    from numopt.solvers._parts import conic_model
 
     built = []
-    Analysis = _conic_model.Analysis
-    monkeypatch.setattr(_conic_model, "Analysis", lambda *a: built.append(1) or Analysis(*a))
+    Analysis = conic_model.Analysis
+    monkeypatch.setattr(conic_model, "Analysis", lambda *a: built.append(1) or Analysis(*a))
     rng = np.random.default_rng(8)
     problem = ConicProgram(**naive.draw(rng, "solvable", 15))
     before = solver.solve(problem)
@@ -344,11 +344,11 @@ def test_siblings_are_analysed_once(solver, monkeypatch):
 
 
 def test_other_entries_in_the_same_places_need_no_analysis(monkeypatch):
-    from numopt.solvers import _conic_model
+    from numopt.solvers._parts import conic_model
 
     built = []
-    Analysis = _conic_model.Analysis
-    monkeypatch.setattr(_conic_model, "Analysis", lambda *a: built.append(1) or Analysis(*a))
+    Analysis = conic_model.Analysis
+    monkeypatch.setattr(conic_model, "Analysis", lambda *a: built.append(1) or Analysis(*a))
     problem = ConicProgram(**naive.draw(np.random.default_rng(11), "solvable", 15))
     dense = problem.A.toarray()
     for factor, count in ((1.0, 1), (1.1, 1), (0.0, 2)):  # zeros are not stored
@@ -364,12 +364,12 @@ def test_other_entries_in_the_same_places_need_no_analysis(monkeypatch):
 
 def test_warm_splitting_factors_nothing(monkeypatch):
     """Neither the second solve of a problem nor one of a sibling: penalties stay where they are."""
-    from numopt.solvers import _conic_model
+    from numopt.solvers._parts import conic_model
 
     restored = []
-    restore = _conic_model.Prepared.restore
+    restore = conic_model.Prepared.restore
     monkeypatch.setattr(
-        _conic_model.Prepared,
+        conic_model.Prepared,
         "restore",
         lambda self, *a: restored.append(restore(self, *a)) or restored[-1],
     )
@@ -396,7 +396,7 @@ def test_extrapolation_saves_iterations_and_changes_nothing():
 
 def test_large_cones_stay_sparse():
     """One cone over all variables: the factor takes entries in proportion to n, not to n^2."""
-    from numopt.solvers._conic_model import prepare
+    from numopt.solvers._parts.conic_model import prepare
 
     n = 300
     A = sp.vstack((sp.csr_array((1, n)), -sp.eye_array(n)))

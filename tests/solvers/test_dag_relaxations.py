@@ -10,7 +10,8 @@ import scipy.optimize
 import numopt
 from numopt.problems import DagScore
 from numopt.problems._dag_graph import hamming_distance
-from numopt.solvers import DAGMA, GOLEM, NOTEARS, DirectLiNGAM, _dag_relaxations
+from numopt.solvers import DAGMA, GOLEM, NOTEARS, DirectLiNGAM
+from numopt.solvers._parts import dag_relaxations
 from numopt.solvers.notears import _acyclicity
 from tests.helpers import dags
 
@@ -28,8 +29,8 @@ def test_exponential_and_acyclicity():
     rng = np.random.default_rng(0)
     for scale in (0.0, 1e-3, 1.0, 30.0):
         A = scale * rng.random((5, 5))
-        np.testing.assert_allclose(_dag_relaxations.exponential(A), scipy.linalg.expm(A), rtol=1e-9)
-    assert np.isinf(_dag_relaxations.exponential(np.full((2, 2), 1e3))).all()
+        np.testing.assert_allclose(dag_relaxations.exponential(A), scipy.linalg.expm(A), rtol=1e-9)
+    assert np.isinf(dag_relaxations.exponential(np.full((2, 2), 1e3))).all()
     W = rng.standard_normal((5, 5))
     numeric = scipy.optimize.approx_fprime(
         W.ravel(), lambda v: _acyclicity(v.reshape(5, 5))[0], 1e-7
@@ -69,7 +70,7 @@ def test_cycles_are_cut():
     X, _ = drawn(2)
     W = np.zeros((6, 6))
     W[0, 1], W[1, 2], W[2, 0], W[3, 4] = 0.9, 0.8, 0.4, 0.5
-    A, used = _dag_relaxations.acyclic_part(DagScore(X), W, 0.3)
+    A, used = dag_relaxations.acyclic_part(DagScore(X), W, 0.3)
     assert used == 0.4
     assert set(map(tuple, np.argwhere(A).tolist())) == {(0, 1), (1, 2), (3, 4)}
 

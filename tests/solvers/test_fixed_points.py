@@ -11,7 +11,7 @@ from numopt.penalties import L1
 from numopt.problems import FixedPoint, MonotoneInclusion
 from numopt.sets import Box, L2Ball
 from numopt.solvers import AndersonMixing, Halpern, KrasnoselskiiMann
-from numopt.solvers._maps import TZ, Z
+from numopt.solvers._parts.maps import TZ, Z
 
 
 def turn(angle):

@@ -12,7 +12,7 @@ import scipy.sparse.linalg
 import numopt
 from numopt.problems import MatrixGame
 from numopt.solvers import DoubleOracle, GamePDHG
-from numopt.solvers._game_simplex import solve_game_exactly
+from numopt.solvers._parts.game_simplex import solve_game_exactly
 
 RPS = np.array([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]])
 METHODS = ("auto", "exact", "double-oracle", "pdhg")

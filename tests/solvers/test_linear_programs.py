@@ -16,8 +16,8 @@ import scipy.sparse as sp
 import numopt
 from numopt.problems import LinearProgram
 from numopt.solvers import HalpernPDHG, Highs
-from numopt.solvers import _pdhg_kernels as kernels
-from numopt.solvers._lp_proofs import prove_infeasible, prove_unbounded
+from numopt.solvers._parts import pdhg_kernels as kernels
+from numopt.solvers._parts.lp_proofs import prove_infeasible, prove_unbounded
 
 INF = np.inf
 

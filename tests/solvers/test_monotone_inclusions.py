@@ -12,7 +12,7 @@ from numopt.penalties import L1
 from numopt.problems import MatrixGame, MonotoneInclusion
 from numopt.sets import Birkhoff, Box, Product, Simplex
 from numopt.solvers import AnchoredExtragradient, VarianceReducedHalpern
-from numopt.solvers._game_simplex import solve_game_exactly
+from numopt.solvers._parts.game_simplex import solve_game_exactly
 from numopt.solvers.anchored_extragradient import FZ, Z
 
 RNG = np.random.default_rng(7)

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 import numopt
 from numopt.problems import Smooth
 from numopt.solvers import LBFGS, Newton
-from numopt.solvers._newton_models import Dense, Krylov, Sparse
+from numopt.solvers._parts.newton_models import Dense, Krylov, Sparse
 
 START = np.array([-1.2, 1.0, 0.3, 0.8, -0.5])
 

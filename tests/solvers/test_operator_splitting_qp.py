@@ -9,7 +9,8 @@ import numopt
 from numopt import ConvergenceWarning
 from numopt.core.result import Status
 from numopt.problems import QuadraticProgram
-from numopt.solvers import OperatorSplittingQP, _qp_model
+from numopt.solvers import OperatorSplittingQP
+from numopt.solvers._parts import qp_model
 from tests.helpers.kkt import DATA
 
 
@@ -137,8 +138,8 @@ def test_from_the_solution_there_is_nothing_to_do():
 
 def test_a_sequence_takes_one_analysis_and_few_rounds(monkeypatch):
     built = []
-    Analysis = _qp_model.Analysis
-    monkeypatch.setattr(_qp_model, "Analysis", lambda pattern: built.append(1) or Analysis(pattern))
+    Analysis = qp_model.Analysis
+    monkeypatch.setattr(qp_model, "Analysis", lambda pattern: built.append(1) or Analysis(pattern))
     p, rng, result = program(), np.random.default_rng(3), None
     for _ in range(20):
         sibling = p.replace(q=p.q + 0.1 * rng.standard_normal(p.size), u=p.u + 0.01)

@@ -10,7 +10,7 @@ from numopt.core.engine import run
 from numopt.core.jit import kernel
 from numopt.problems import DagScore
 from numopt.solvers import BOSS, OrderBranchAndBound
-from numopt.solvers._dag_parents import ask, enlarged, make_parents
+from numopt.solvers._parts.dag_parents import ask, enlarged, make_parents
 from tests.helpers import dags
 
 

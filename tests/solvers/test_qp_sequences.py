@@ -9,8 +9,9 @@ import scipy.sparse as sp
 import numopt
 from numopt.core.result import Status
 from numopt.problems import QuadraticProgram
-from numopt.solvers import InteriorPointQP, OperatorSplittingQP, _qp_dense
-from numopt.solvers._qp_splitting_model import prepare
+from numopt.solvers import InteriorPointQP, OperatorSplittingQP
+from numopt.solvers._parts import qp_dense
+from numopt.solvers._parts.qp_splitting_model import prepare
 
 SOLVERS = [OperatorSplittingQP(tol=1e-10), InteriorPointQP(tol=1e-10)]
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s.name)
@@ -70,7 +71,7 @@ def test_the_dense_method_solves_linear_programs(seed):
 def test_numbers_of_the_dense_method_are_the_certificate():
     problem = program(1)
     point = np.empty(3 * problem.size + problem.n_rows)
-    nit, *numbers = _qp_dense.solve(problem.flat, point, 1e-9, 50)
+    nit, *numbers = qp_dense.solve(problem.flat, point, 1e-9, 50)
     certificate = problem.certificate(*problem.split(point).values())
     assert 0 < nit < 20 and certificate.worst(1e-9) <= 1
     assert [*map(float, certificate.values()), certificate.fun] == pytest.approx(numbers, rel=1e-6)
@@ -78,7 +79,7 @@ def test_numbers_of_the_dense_method_are_the_certificate():
 
 def test_what_the_dense_method_leaves_is_solved_all_the_same():
     problem = program()
-    assert _qp_dense.solve(problem.flat, np.empty(30), 1e-9, 2)[1] == np.inf
+    assert qp_dense.solve(problem.flat, np.empty(30), 1e-9, 2)[1] == np.inf
     with pytest.warns(numopt.ConvergenceWarning, match="iteration limit"):
         assert InteriorPointQP(max_iter=2).solve(problem).status is Status.ITERATION_LIMIT
     infeasible = problem.replace(lb=np.full(8, 0.4), ub=np.full(8, 0.5))

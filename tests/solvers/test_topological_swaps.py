@@ -7,7 +7,7 @@ from sklearn.linear_model import Lasso, LogisticRegression, PoissonRegressor
 import numopt
 from numopt.problems import DagScore
 from numopt.solvers import OrderInsertion, TopologicalSwaps
-from numopt.solvers._dag_nodes import fit_node, make_nodes
+from numopt.solvers._parts.dag_nodes import fit_node, make_nodes
 from tests.helpers import dags
 
 

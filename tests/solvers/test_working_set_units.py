@@ -13,8 +13,8 @@ from numopt.losses import Gamma, LeastSquares, Logistic, Multinomial, Poisson
 from numopt.penalties import L1, GroupLasso, GroupMCP, GroupSCAD, SparseGroupLasso
 from numopt.problems import Composite
 from numopt.solvers import ProximalGradient, WorkingSetCD
-from numopt.solvers._coordinate_descent import ASIDE, IN_PLAY, OUT
-from numopt.solvers._quadratic_model import gram_of, rows_of
+from numopt.solvers._parts.coordinate_descent import ASIDE, IN_PLAY, OUT
+from numopt.solvers._parts.quadratic_model import gram_of, rows_of
 
 
 @pytest.fixture(scope="module")

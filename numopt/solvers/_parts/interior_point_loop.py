@@ -13,7 +13,7 @@ from numopt.core.jit import inner, kernel
 from numopt.linalg.ldl_kernels import simplicial, supernodal
 from numopt.linalg.sparse import row_axpy, row_dot
 from numopt.linalg.vector import combine_into, dot, largest
-from numopt.solvers._interior_point_kernels import (
+from numopt.solvers._parts.interior_point_kernels import (
     BEGUN,
     DELTA,
     DUAL,

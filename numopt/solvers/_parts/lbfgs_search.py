@@ -18,7 +18,7 @@ from numopt.linalg.line_search import (
     shorten,
 )
 from numopt.linalg.vector import copy_into
-from numopt.solvers._lbfgs_memory import (
+from numopt.solvers._parts.lbfgs_memory import (
     BEST,
     BEST_G,
     LOWER,

@@ -8,17 +8,17 @@ import numpy as np
 
 from numopt.linalg.ldl import LDL
 from numopt.linalg.sparse import CSR
-from numopt.solvers import _qp_splitting_kernels as kernels
-from numopt.solvers._interior_point_setup import assemble, scale
-from numopt.solvers._qp_active_set import COST, OWN, SCALARS, UNIT, WORK
-from numopt.solvers._qp_model import analysed
+from numopt.solvers._parts import qp_splitting_kernels as kernels
+from numopt.solvers._parts.interior_point_setup import assemble, scale
+from numopt.solvers._parts.qp_active_set import COST, OWN, SCALARS, UNIT, WORK
+from numopt.solvers._parts.qp_model import analysed
 
 # Storage kept for later solves of a family, at most.
 SPARE = 8
 
 
 class Storage(NamedTuple):
-    """Arrays of one solve; see `_qp_active_set`."""
+    """Arrays of one solve; see `qp_active_set`."""
 
     P: np.ndarray  # scaled entries
     A: np.ndarray

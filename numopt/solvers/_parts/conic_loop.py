@@ -13,7 +13,7 @@ from numopt.core.jit import inner, kernel
 from numopt.linalg.ldl_kernels import simplicial, supernodal
 from numopt.linalg.ldl_kernels.symbolic import span
 from numopt.linalg.sparse import row_axpy, row_dot
-from numopt.solvers._conic_kernels import (
+from numopt.solvers._parts.conic_kernels import (
     BEST,
     D_KAPPA,
     D_TAU,

@@ -9,8 +9,8 @@ import numpy as np
 from numopt.core.engine import BREAKDOWN, DIVERGED, NEED_EVAL, RUNNING, Solver
 from numopt.core.result import Certificate, Entry
 from numopt.core.validate import as_vector, require_length
-from numopt.solvers import _accelerated as steps
-from numopt.solvers._accelerated import (
+from numopt.solvers._parts import accelerated as steps
+from numopt.solvers._parts.accelerated import (
     AT_TRIAL,
     AT_X,
     CONCAVITY,
@@ -47,10 +47,10 @@ class OracleState(NamedTuple):
 
 
 class OnOracles(Solver):
-    """Base of the solvers of `SmoothComposite`: reverse communication around `_accelerated`."""
+    """Base of the solvers of `SmoothComposite`: reverse communication around `accelerated`."""
 
     def mode(self, problem: Any) -> int:
-        """How the momentum moves, see `_accelerated`."""
+        """How the momentum moves, see `accelerated`."""
         raise NotImplementedError
 
     def init(self, problem: Any, x0: Any, warm: dict[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numopt.core.jit import inner, kernel
-from numopt.solvers._dag_parents import ask
+from numopt.solvers._parts.dag_parents import ask
 
 
 class Layer(NamedTuple):

@@ -1,4 +1,4 @@
-"""Compiled iterations of `OperatorSplittingQP`, in scaled units; see `_qp_active_set`."""
+"""Compiled iterations of `OperatorSplittingQP`, in scaled units; see `qp_active_set`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numopt.core.solver import BREAKDOWN, DONE, INFEASIBLE, RUNNING, UNBOUNDED
 from numopt.linalg.ldl_kernels import simplicial, supernodal
 from numopt.linalg.sparse import CSR
 from numopt.problems._qp_kernels import Arrays
-from numopt.solvers._qp_active_set import (
+from numopt.solvers._parts.qp_active_set import (
     AY,
     CHANGES,
     COST,

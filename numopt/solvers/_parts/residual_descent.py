@@ -9,8 +9,8 @@ from numopt.core.dispatch import generic
 from numopt.core.generic import prox_1d
 from numopt.core.jit import inner, kernel
 from numopt.core.matrices import CSC, Outputs
-from numopt.solvers._coordinate_descent import _outputs, column_dot
-from numopt.solvers._units import grouped, method_of, value_on, violation_1d
+from numopt.solvers._parts.coordinate_descent import _outputs, column_dot
+from numopt.solvers._parts.units import grouped, method_of, value_on, violation_1d
 
 DEPTH = 5  # sweeps between two extrapolations
 

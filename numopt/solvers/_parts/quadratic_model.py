@@ -13,7 +13,7 @@ from numopt.core.blas import one_blas_thread
 from numopt.core.engine import time_left
 from numopt.core.jit import kernel
 from numopt.core.matrices import col_axpy
-from numopt.solvers._units import add_curvatures, reach, slopes_on, sweep, value_on
+from numopt.solvers._parts.units import add_curvatures, reach, slopes_on, sweep, value_on
 
 # Rows of the working set's columns that are multiplied at once: they stay in the cache.
 CHUNK = 2**17

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from numopt.problems._dag_graph import ordered, topological_order
-from numopt.solvers._dag import fit_parents, order_of, regressions
+from numopt.solvers._parts.dag import fit_parents, order_of, regressions
 from numopt.solvers.topological_swaps import TopologicalSwaps
 
 

@@ -1,7 +1,7 @@
 """Small quadratic programs in one compiled call: the interior point method with dense matrices.
 
 The iteration is that of `InteriorPointQP` without its refinements for hard cases: what is not
-solved here is left to it. Variables and rows are *entities* as in `_interior_point_kernels`; S is
+solved here is left to it. Variables and rows are *entities* as in `interior_point_kernels`; S is
 the scaled matrix [[P, A'], [A, 0]], so that S (x, y) holds both P x + A'y and A x.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from numopt.core.jit import inner, kernel
 from numopt.linalg.sparse import CSR
 from numopt.problems._qp_kernels import Arrays, kkt_residuals
-from numopt.solvers._interior_point_kernels import PULL
+from numopt.solvers._parts.interior_point_kernels import PULL
 
 # Variables and rows together, at most.
 LARGEST = 64

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from numopt.problems.composite import _times as times
 from numopt.sets._base import HostSet
-from numopt.solvers._frank_wolfe_atoms import Atoms
+from numopt.solvers._parts.frank_wolfe_atoms import Atoms
 
 MEMORY = 12  # pairs of steps and gradient differences
 MOST_CURVED = 600  # atoms up to which second derivatives are worth their products

@@ -11,7 +11,7 @@ from numopt.linalg.krylov import lsqr
 from numopt.linalg.scaling import row_norms
 from numopt.problems.linear_program import LinearProgram
 from numopt.problems.quadratic_program import PROOF_TOL, QuadraticProgram
-from numopt.solvers._qp_proofs import elastic, recession
+from numopt.solvers._parts.qp_proofs import elastic, recession
 
 # Up to here, in the certificate's units, candidates are worth polishing; what is below one of these
 # shares of the largest entry is then taken for noise.

@@ -14,7 +14,7 @@ import numpy as np
 from numopt.core.jit import inner, kernel
 from numopt.core.solver import BREAKDOWN, DONE, RUNNING
 from numopt.linalg.sparse import CSR
-from numopt.solvers._pdhg_finish import guess, product, solve_active
+from numopt.solvers._parts.pdhg_finish import guess, product, solve_active
 
 # Places in `scalars`.
 (

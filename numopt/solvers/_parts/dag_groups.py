@@ -8,7 +8,7 @@ import numpy as np
 
 from numopt.core.jit import inner, kernel
 from numopt.linalg.vector import dot
-from numopt.solvers._dag_nodes import EXACT, SWEEPS, _penalty, _shrunk
+from numopt.solvers._parts.dag_nodes import EXACT, SWEEPS, _penalty, _shrunk
 
 
 class Groups(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 
 from numopt.core.jit import inner, kernel
 from numopt.linalg.ldl_kernels.symbolic import span
-from numopt.solvers._interior_point_kernels import EQUATION, FREE, SIDED
+from numopt.solvers._parts.interior_point_kernels import EQUATION, FREE, SIDED
 
 LEAST, MOST = 1e-4, 1e4
 # Sides beyond this are left out: the certificate shows whether they were wanted.

@@ -17,8 +17,8 @@ from numopt.core.generic import (
 )
 from numopt.core.jit import inner, kernel
 from numopt.core.matrices import CSC, Outputs, col_dot, n_columns, predict
-from numopt.solvers._composite import predict_affine
-from numopt.solvers._units import coordinate, span, stays_zero, violation_of
+from numopt.solvers._parts.composite import predict_affine
+from numopt.solvers._parts.units import coordinate, span, stays_zero, violation_of
 
 # What `standing` says of a unit: in every pass; left out until the others are done, since it seems
 # to stay 0; proven to be 0 at the optimum.

@@ -1,0 +1,1 @@
+"""What the methods are made of: kernels, models and proofs that their files share or hide."""
