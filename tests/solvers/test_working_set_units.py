@@ -216,7 +216,7 @@ def test_an_iteration_ends_at_the_deadline(gram_limit, monkeypatch):
     solver = WorkingSetCD(tol=1e-15, gram_limit=gram_limit)
     with pytest.warns(numopt.ConvergenceWarning):
         run(solver.__class__(tol=1e-15, gram_limit=gram_limit, max_iter=1), problem)  # compiles
-    module = "_quadratic_model" if gram_limit else "working_set_cd"
+    module = "_parts.quadratic_model" if gram_limit else "working_set_cd"
     asked = []
 
     def no_time_left():
