@@ -199,13 +199,13 @@ def means(compiled: bool, n: int = 8, samples: int = 40) -> Generator:
 ROWS = [
     Row(DoubleOracle(), (games(12, 9),)),
     Row(GamePDHG(), (games(12, 9),), hard=games(700, 800)),
-    Row(Halpern(), (maps(8), TURN, means(True)), hard=maps(600)),
-    Row(KrasnoselskiiMann(), (maps(8, draw_shrink), means(True)), hard=maps(600)),
-    Row(AndersonMixing(), (maps(8, draw_shrink), TURN), hard=maps(600)),
+    Row(Halpern(), (maps(8), TURN, means(True)), hard=maps(1200)),
+    Row(KrasnoselskiiMann(), (maps(8, draw_shrink), means(True)), hard=maps(1200)),
+    Row(AndersonMixing(), (maps(8, draw_shrink), TURN), hard=maps(1200)),
     Row(
         AnchoredExtragradient(),
         (saddles(6), SADDLE_ON_SIMPLICES, SADDLE_IN_PYTHON),
-        hard=saddles(400),
+        hard=saddles(1200),
     ),
     Row(VarianceReducedHalpern(), (means(True), means(False)), hard=means(True, 300, 320)),
 ]
