@@ -52,6 +52,7 @@ def equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def empty(m: int, n: int) -> Any:
+    """A matrix without entries, in the layout of the others."""
     parts = np.zeros(0), np.zeros(0, np.int32), np.zeros(n + 1, np.int32)
     return sp.csc_array(parts, shape=(m, n))
 
@@ -105,6 +106,7 @@ def bound(value: Any, name: str, size: int) -> np.ndarray:
 
 
 def offset(value: Any) -> float:
+    """A finite number, or an error that names it."""
     require_number(value, "offset")
     if not np.isfinite(value):
         raise ValueError(f"offset is {value}; it has to be finite")

@@ -44,7 +44,7 @@ class QuadraticProgram(Problem):
     - ``dual``: largest residual of the equation above over 1 + its largest term; multipliers of
       the wrong sign or of infinite bounds are part of the residual.
     - ``gap``: :math:`|x^T P x + q^T x + u^T y_+ - l^T y_- + ub^T z_{ub} - lb^T z_{lb}|` over 1 +
-      the largest of the three terms.
+      the largest of the three terms, what rounding may hide in these sums included.
 
     Where P is not positive semidefinite, a gate ``convexity`` of 1 says so: there is no success.
 

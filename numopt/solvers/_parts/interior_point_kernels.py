@@ -178,7 +178,8 @@ def evaluate(model, point):
     measure_gaps(model.at, model.sign, model.limit, v, slack, gap)
     pairs = max(sides, 1)
     scalars[MU] = dot(slack, z) / pairs
-    ours = support(model.sign, model.limit, z, n - n, model.variables)
+    zero = n - n  # helpers are compiled once more for a literal
+    ours = support(model.sign, model.limit, z, zero, model.variables)
     proof = support(model.sign, model.limit, z, model.variables, sides)
     for k in range(n, total):
         base[k] = 0.0
@@ -209,7 +210,7 @@ def evaluate(model, point):
             proof -= side * Ayj
         else:
             farkas = max(farkas, abs(Ayj))
-    primal, scale, cone = measure_values(lo, hi, model.unit, v, n - n, n)
+    primal, scale, cone = measure_values(lo, hi, model.unit, v, zero, n)
     primal_rows, scale_rows, cone_rows = measure_values(lo, hi, model.unit, v, n, total)
     scalars[PRIMAL] = finite_or_inf(
         max(primal / (1 + scale), primal_rows / (1 + scale_rows)) + 0 * (scale + scale_rows)
